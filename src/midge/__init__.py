@@ -1,0 +1,1 @@
+"""midge: a small messaging system."""

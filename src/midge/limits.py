@@ -1,0 +1,58 @@
+"""Every bound and every default number, in one place, the unit in the name.
+
+A number that comes from MQTT names its section; one that comes from Mosquitto is the default that
+a configuration written for it relies on; the others say what they protect.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- the wire (MQTT 5.0 section 1.5, 2.1.4) --------------------------------------------------
+
+#: The largest value that a variable byte integer can hold: four bytes of seven bits.
+VARINT_MAX: Final = 268_435_455
+#: The largest string or binary value: its length is two bytes.
+STRING_BYTES_MAX: Final = 65_535
+#: Packet identifiers are 1 to this.
+PACKET_ID_MAX: Final = 65_535
+#: Receive Maximum when a peer names none (MQTT 5.0 section 3.1.2.11.3).
+RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
+
+# -- what a peer may send before we know it ---------------------------------------------------
+
+#: A CONNECT, AUTH, SUBSCRIBE or UNSUBSCRIBE larger than this is refused at its header.
+#: The same built-in cap as Mosquitto's.
+CONTROL_PACKET_BYTES_MAX: Final = 100_000
+#: Acknowledgements, PINGREQ and DISCONNECT larger than this are refused at their header.
+SIMPLE_PACKET_BYTES_MAX: Final = 10_000
+#: How long a new connection may take to send its whole CONNECT.
+CONNECT_TIMEOUT_S: Final = 10.0
+
+# -- defaults of the broker (Mosquitto's, where it has the option) ------------------------------
+
+#: ``max_packet_size``: the largest packet the broker accepts, header included.
+PACKET_BYTES_MAX_DEFAULT: Final = 2_000_000
+#: ``max_inflight_messages``: QoS 1 and 2 messages on their way to one client at a time.
+INFLIGHT_MESSAGES_DEFAULT: Final = 20
+#: ``max_queued_messages``: QoS 1 and 2 messages held for one client beyond those in flight.
+QUEUED_MESSAGES_DEFAULT: Final = 1000
+#: ``max_topic_alias``: aliases a client may set with the broker.
+TOPIC_ALIAS_DEFAULT: Final = 10
+#: ``max_topic_alias_broker``: aliases the broker sets with a client that allows them.
+TOPIC_ALIAS_BROKER_DEFAULT: Final = 10
+#: The longest text of a topic name or filter in levels; each level costs a step in the tree.
+TOPIC_LEVELS_MAX: Final = 200
+
+# -- memory and fairness -----------------------------------------------------------------------
+
+#: One read from a socket. Large reads are what makes batches, and batches are the speed.
+READ_BYTES: Final = 262_144
+#: Unsent bytes of one receiver above which its publishers are read more slowly.
+OUTBOX_HOLD_BYTES: Final = 1_048_576
+#: Unsent bytes of one receiver above which QoS 0 messages to it are dropped, and counted.
+OUTBOX_BYTES_MAX: Final = 2_097_152
+#: How long one slow receiver may hold its publishers back before it is on its own.
+HOLD_MAX_S: Final = 1.0
+#: Topics whose receivers are remembered; the table is emptied when it is full.
+ROUTE_CACHE_MAX: Final = 65_536
