@@ -1,0 +1,243 @@
+"""What the rest of midge reads of a configuration: typed values, with the unit in the name.
+
+:class:`Settings` holds what is true for the whole broker, :class:`ListenerSettings` what is true
+for one listener, and :class:`Configuration` ties them together as a configuration file does. Python
+makes them with keyword arguments; whatever is not named has Mosquitto's default. The names of the
+options that set them stand in ``options``.
+
+Limits in which Mosquitto takes 0 or -1 for "none" are kept as Mosquitto has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from midge.errors import ConfigError
+from midge.limits import (
+    CONNECT_TIMEOUT_S,
+    INFLIGHT_MESSAGES_DEFAULT,
+    PACKET_BYTES_MAX_DEFAULT,
+    PACKET_ID_MAX,
+    QUEUED_MESSAGES_DEFAULT,
+    TOPIC_ALIAS_BROKER_DEFAULT,
+    TOPIC_ALIAS_DEFAULT,
+    VARINT_MAX,
+)
+
+#: The port of MQTT without TLS.
+PORT_DEFAULT: Final = 1883
+#: Hosts that only programs on the same machine reach.
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+#: How many bytes the prefix of a made-up client id may have.
+ID_PREFIX_BYTES_MAX: Final = 50
+#: The smallest ``max_packet_size``.
+PACKET_BYTES_MAX_LEAST: Final = 20
+#: The kinds of log lines that are written when a configuration names none.
+LOG_TYPES_DEFAULT: Final = frozenset({"error", "warning", "notice", "information"})
+_UINT16_MAX: Final = 65_535
+_INT32_MAX: Final = 2_147_483_647
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """Choices and limits for the whole broker.
+
+    Raises:
+        ConfigError: a value is out of its range.
+
+    Attributes:
+        packet_bytes_max: the largest packet that is accepted, header included.
+        payload_bytes_max: the largest payload that is accepted; 0 for no limit of its own.
+        inflight_messages_max: messages of QoS 1 and 2 on their way to one client at a time, and
+            the Receive Maximum that clients are told; 0 for no limit but the protocol's.
+        inflight_bytes_max: bytes of payload on their way to one client at a time; 0 for no limit.
+        queued_messages_max: messages held for one client beyond those in flight; 0 for no limit.
+        queued_bytes_max: bytes of payload held for one client; 0 for no limit.
+        queue_qos0: QoS 0 messages are also held for a client that is away.
+        max_keepalive_s: the longest keep alive that is granted; 0 for no limit.
+        connections_max: connections of all listeners together; negative for no limit.
+        connect_timeout_s: how long a new connection may take to send its CONNECT.
+        allow_anonymous: what goes for listeners that do not say; ``None``: see
+            :func:`anonymous_allowed`.
+        allow_zero_length_client_id: a client may leave it to the broker to make its id.
+        auto_id_prefix: how ids that the broker makes begin.
+        allow_duplicate_messages: a client whose subscriptions overlap gets a copy for each.
+        retain_available: messages may be retained.
+        check_retain_source: a retained message is delivered only while its publisher may still
+            publish to its topic.
+        persistent_client_expiration_s: how long the session of a client that is away is kept at
+            most; 0 for no limit.
+        upgrade_outgoing_qos: messages are delivered at the subscription's QoS even if they were
+            published at a lower one.
+        set_tcp_nodelay: small writes are sent at once (TCP_NODELAY).
+        sys_interval_s: time between updates of ``$SYS``; 0 for none.
+        connection_messages: connects and disconnects are logged.
+        log_destinations: any of ``stderr``, ``stdout`` and ``file``; none for no log.
+        log_file: the path for the destination ``file``.
+        log_types: the kinds of lines that are written, by the names of ``log_type``.
+        log_timestamp: a line begins with the time.
+        log_timestamp_format: the form of that time, as ``strftime`` has it; ``None`` for seconds
+            since 1970.
+        pid_file: where the process id is written; ``None`` for nowhere.
+        user: who the broker becomes when it was started by root.
+    """
+
+    packet_bytes_max: int = PACKET_BYTES_MAX_DEFAULT
+    payload_bytes_max: int = 0
+    inflight_messages_max: int = INFLIGHT_MESSAGES_DEFAULT
+    inflight_bytes_max: int = 0
+    queued_messages_max: int = QUEUED_MESSAGES_DEFAULT
+    queued_bytes_max: int = 0
+    queue_qos0: bool = False
+    max_keepalive_s: int = 0
+    connections_max: int = -1
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    allow_anonymous: bool | None = None
+    allow_zero_length_client_id: bool = True
+    auto_id_prefix: str = "auto-"
+    allow_duplicate_messages: bool = True
+    retain_available: bool = True
+    check_retain_source: bool = True
+    persistent_client_expiration_s: int = 0
+    upgrade_outgoing_qos: bool = False
+    set_tcp_nodelay: bool = False
+    sys_interval_s: int = 10
+    connection_messages: bool = True
+    log_destinations: frozenset[str] = frozenset({"stderr"})
+    log_file: str | None = None
+    log_types: frozenset[str] = LOG_TYPES_DEFAULT
+    log_timestamp: bool = True
+    log_timestamp_format: str | None = None
+    pid_file: str | None = None
+    user: str = "mosquitto"
+
+    def __post_init__(self) -> None:
+        _within("packet_bytes_max", self.packet_bytes_max, PACKET_BYTES_MAX_LEAST, _INT32_MAX)
+        _within("payload_bytes_max", self.payload_bytes_max, 0, VARINT_MAX)
+        _within("inflight_messages_max", self.inflight_messages_max, 0, PACKET_ID_MAX)
+        _within("inflight_bytes_max", self.inflight_bytes_max, 0)
+        _within("queued_messages_max", self.queued_messages_max, 0)
+        _within("queued_bytes_max", self.queued_bytes_max, 0)
+        _within("max_keepalive_s", self.max_keepalive_s, 0, _UINT16_MAX)
+        _within("persistent_client_expiration_s", self.persistent_client_expiration_s, 0)
+        _within("sys_interval_s", self.sys_interval_s, 0, _UINT16_MAX)
+        if not self.connect_timeout_s > 0:
+            raise ConfigError(
+                f"connect_timeout_s must be more than 0, not {self.connect_timeout_s}"
+            )
+        _check_prefix(self.auto_id_prefix)
+
+
+@dataclass(slots=True, kw_only=True)
+class ListenerSettings:
+    """Where one listener listens, and what goes for those who come in there.
+
+    Raises:
+        ConfigError: a value is out of its range.
+
+    Attributes:
+        port: the TCP port; 0 with a ``unix_path``, or for a free one from Python.
+        host: the name or address to listen on; ``None`` for all addresses of the machine.
+        unix_path: the path of a Unix socket to listen on instead.
+        socket_domain: ``ipv4`` or ``ipv6`` for only these; ``None`` for both.
+        protocol: what is spoken there: ``mqtt``.
+        protocol_versions: versions of MQTT that are accepted, as they stand in CONNECT.
+        allow_anonymous: clients without credentials are let in; ``None``: see
+            :func:`anonymous_allowed`.
+        auto_id_prefix: how client ids that the broker makes begin; ``None`` for the general one.
+        connections_max: connections at a time; negative for no limit.
+        max_qos: the highest QoS that is granted and accepted.
+        topic_alias_max: aliases that a client may set; 0 for none.
+        topic_alias_broker_max: aliases that the broker sets with a client that allows them.
+        use_username_as_client_id: a client's user name is its id.
+    """
+
+    port: int = PORT_DEFAULT
+    host: str | None = None
+    unix_path: str | None = None
+    socket_domain: str | None = None
+    protocol: str = "mqtt"
+    protocol_versions: frozenset[int] = frozenset({3, 4, 5})
+    allow_anonymous: bool | None = None
+    auto_id_prefix: str | None = None
+    connections_max: int = -1
+    max_qos: int = 2
+    topic_alias_max: int = TOPIC_ALIAS_DEFAULT
+    topic_alias_broker_max: int = TOPIC_ALIAS_BROKER_DEFAULT
+    use_username_as_client_id: bool = False
+
+    def __post_init__(self) -> None:
+        _within("port", self.port, 0, _UINT16_MAX)
+        _within("max_qos", self.max_qos, 0, 2)
+        _within("topic_alias_max", self.topic_alias_max, 0, _UINT16_MAX)
+        _within("topic_alias_broker_max", self.topic_alias_broker_max, 0, _UINT16_MAX)
+        if self.socket_domain not in (None, "ipv4", "ipv6"):
+            raise ConfigError(f"socket_domain must be ipv4 or ipv6, not {self.socket_domain!r}")
+        if self.auto_id_prefix is not None:
+            _check_prefix(self.auto_id_prefix)
+
+    def is_local(self) -> bool:
+        """Whether only programs on the same machine can reach it."""
+        return self.unix_path is not None or self.host in LOOPBACK
+
+
+@dataclass(slots=True, kw_only=True)
+class Configuration:
+    """A whole configuration.
+
+    Attributes:
+        settings: what is true for the whole broker.
+        listeners: where it listens, in the order in which they are opened.
+        local_only: no listener was asked for, so it listens on loopback only. That one of the
+            two loopback addresses cannot be opened is no error then.
+        messages: what there is to say about it, as pairs of a log type (``notice``, ``warning``,
+            ``information``) and a line. They are logged before anything else.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    listeners: list[ListenerSettings] = field(default_factory=list)
+    local_only: bool = False
+    messages: list[tuple[str, str]] = field(default_factory=list)
+
+
+def local_configuration(ports: tuple[int, ...] = ()) -> Configuration:
+    """What goes without a configuration file: loopback only, everybody is let in.
+
+    Args:
+        ports: those of the command line; 1883 when there is none.
+    """
+    return Configuration(listeners=local_listeners(ports), local_only=True)
+
+
+def local_listeners(ports: tuple[int, ...] = ()) -> list[ListenerSettings]:
+    """A listener on each of the two loopback addresses, for each port."""
+    return [
+        ListenerSettings(host=host, port=port)
+        for port in ports or (PORT_DEFAULT,)
+        for host in ("127.0.0.1", "::1")
+    ]
+
+
+def anonymous_allowed(settings: Settings, listener: ListenerSettings) -> bool:
+    """Whether a client may come in at ``listener`` without credentials.
+
+    The listener's own word counts first, then the general one; where neither says, only those on
+    the same machine may.
+    """
+    if listener.allow_anonymous is not None:
+        return listener.allow_anonymous
+    if settings.allow_anonymous is not None:
+        return settings.allow_anonymous
+    return listener.is_local()
+
+
+def _within(name: str, value: int, least: int, most: int | None = None) -> None:
+    if value < least or (most is not None and value > most):
+        allowed = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"{name} must be {allowed}, not {value}")
+
+
+def _check_prefix(prefix: str) -> None:
+    if len(prefix.encode()) > ID_PREFIX_BYTES_MAX:
+        raise ConfigError(f"auto_id_prefix length must be <= {ID_PREFIX_BYTES_MAX}, not {prefix!r}")
