@@ -145,7 +145,9 @@ class ListenerSettings:
         protocol_versions: versions of MQTT that are accepted, as they stand in CONNECT.
         allow_anonymous: clients without credentials are let in; ``None``: see
             :func:`anonymous_allowed`.
-        auto_id_prefix: how client ids that the broker makes begin; ``None`` for the general one.
+        allow_zero_length_client_id: a client may leave it to the broker to make its id; ``None``:
+            the general setting.
+        auto_id_prefix: how client ids that the broker makes begin; ``None``: the general setting.
         connections_max: connections at a time; negative for no limit.
         max_qos: the highest QoS that is granted and accepted.
         topic_alias_max: aliases that a client may set; 0 for none.
@@ -160,6 +162,7 @@ class ListenerSettings:
     protocol: str = "mqtt"
     protocol_versions: frozenset[int] = frozenset({3, 4, 5})
     allow_anonymous: bool | None = None
+    allow_zero_length_client_id: bool | None = None
     auto_id_prefix: str | None = None
     connections_max: int = -1
     max_qos: int = 2

@@ -1,0 +1,121 @@
+"""The one registry of options: what a configuration may say, and what is known about it.
+
+Readers of configuration files, the reference page, ``config show`` and the reload all ask here. It
+knows every option of Mosquitto 2.1, whether midge acts on it or not, so that no option of a working
+configuration is ever ignored in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from midge.config import option_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Kinds of values.
+BOOL: Final = "bool"  #: ``true`` or ``false``, ``1`` or ``0``
+INT: Final = "int"  #: a whole number, decimal, octal with a leading 0, or hexadecimal with 0x
+TEXT: Final = "text"  #: the rest of the line
+DURATION: Final = "duration"  #: a whole number and a unit, as in ``14d``
+OWN: Final = "own"  #: a form of its own
+
+# Places where an option may stand.
+GENERAL: Final = "general"  #: anywhere
+SECURITY: Final = "security"  #: anywhere; after a listener under ``per_listener_settings true``
+LISTENER: Final = "listener"  #: after a listener, which it belongs to
+DEFAULT_LISTENER: Final = "default"  #: the same, but without one it makes the default listener
+BRIDGE: Final = "bridge"  #: after a ``connection``
+PLUGIN: Final = "plugin"  #: after a plugin
+
+# What midge does about an option.
+WORKS: Final = "works"  #: it acts on it
+INERT: Final = "inert"  #: it does not, which clients cannot notice: a warning
+LATER: Final = "later"  #: it does not, which clients could notice: it refuses to start
+
+
+@dataclass(slots=True, frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: as it stands in a mosquitto.conf; ends in ``*`` where the rest of the name is free.
+        kind: what its value looks like, see the kinds above.
+        default: the default as a configuration would have it; ``None`` for none.
+        place: where it may stand, see the places above.
+        support: what midge does about it, see above.
+        reloadable: a reload applies it.
+        setting: the attribute of :class:`~midge.config.settings.Settings` or
+            :class:`~midge.config.settings.ListenerSettings` that it sets; ``None`` for none.
+        deprecated: what to use instead, for an option that is on its way out; ``None`` for one
+            that is not. Empty where nothing takes its place.
+        meaning: what it does, in a line.
+    """
+
+    name: str
+    kind: str
+    default: str | None
+    place: str
+    support: str
+    reloadable: bool
+    setting: str | None
+    deprecated: str | None
+    meaning: str
+
+
+#: What is deprecated in Mosquitto 2.1, and its advice.
+_DEPRECATED: Final = {
+    "allow_duplicate_messages": "The behaviour will default to true.",
+    "auto_id_prefix": "Please use 'listener_auto_id_prefix' instead.",
+    "bind_address": "",
+    "clientid_prefixes": "",
+    "per_listener_settings": "Please see the documentation for how to achieve the same effect.",
+    "port": "Please use 'listener' instead.",
+}
+
+
+def find(name: str) -> Option | None:
+    """The option called ``name`` in a configuration, ``None`` where there is none."""
+    option = OPTIONS.get(name)
+    if option is None:
+        for prefix, candidate in _PREFIXES:
+            if name.startswith(prefix):
+                return candidate
+    return option
+
+
+def _read(table: str) -> Iterator[Option]:
+    lines = table.strip().splitlines()
+    for columns, meaning in zip(lines[::2], lines[1::2], strict=True):
+        name, kind, default, place, support, reloadable, setting = columns.split()
+        yield Option(
+            name,
+            kind,
+            None if default == "-" else default,
+            place,
+            support,
+            reloadable == "r",
+            None if setting == "-" else setting,
+            _DEPRECATED.get(name),
+            meaning.strip(),
+        )
+
+
+#: All options by name.
+OPTIONS: Final[dict[str, Option]] = {
+    option.name: option
+    for table in (
+        option_table.GENERAL,
+        option_table.PLUGIN,
+        option_table.LISTENER,
+        option_table.TLS,
+        option_table.BRIDGE,
+    )
+    for option in _read(table)
+}
+
+_PREFIXES: Final = tuple(
+    (name[:-1], option) for name, option in OPTIONS.items() if name.endswith("*")
+)

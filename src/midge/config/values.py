@@ -1,0 +1,238 @@
+"""Values as they stand in a mosquitto.conf: the line taken apart, and each kind read and checked.
+
+A line is taken apart as Mosquitto does it, because configurations rely on it: words are separated
+by spaces only, most options look at their first word and ignore what follows, and a text is all the
+rest of the line, a ``#`` in it included. A value that cannot be used raises :class:`Fault` with the
+words that Mosquitto has for it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from midge.limits import PACKET_ID_MAX, VARINT_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UINT16_MAX: Final = 65_535
+_INT_MIN: Final = -2_147_483_648
+_INT_MAX: Final = 2_147_483_647
+#: How many bytes the prefix of a made-up client id may have.
+_ID_PREFIX_BYTES_MAX: Final = 50
+_PACKET_BYTES_LEAST: Final = 20
+
+_DAY_S: Final = 86_400
+#: The units of a duration, in seconds.
+_UNITS_S: Final = {
+    "s": 1,
+    "h": 3_600,
+    "d": _DAY_S,
+    "w": 7 * _DAY_S,
+    "m": 30 * _DAY_S,
+    "y": 365 * _DAY_S,
+}
+#: Whole numbers as C reads them when it may choose the base.
+_INTEGER: Final = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+#: What may not stand in a text: control characters, and bytes that were not UTF-8.
+_MALFORMED: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Fault(Exception):
+    """A line that cannot be used; its text says why, in Mosquitto's words."""
+
+
+class Line:
+    """The rest of a line, taken word by word."""
+
+    __slots__ = ("_rest",)
+
+    def __init__(self, text: str) -> None:
+        self._rest = text
+
+    def word(self) -> str | None:
+        """Take the next word; ``None`` at the end."""
+        word, _, self._rest = self._rest.lstrip(" ").partition(" ")
+        return word or None
+
+    def rest(self) -> str | None:
+        """Take all that is left, without the blanks around it; ``None`` where nothing is."""
+        rest, self._rest = self._rest.strip(" \t\n\v\f\r"), ""
+        return rest or None
+
+
+def empty(name: str) -> Fault:
+    """The fault of an option without a value."""
+    return Fault(f"Error: Empty '{name}' value in configuration.")
+
+
+def invalid(name: str, value: object) -> Fault:
+    """The fault of an option with a value that it does not know."""
+    return Fault(f"Error: Invalid '{name}' value ({value}).")
+
+
+def needs_listener(name: str) -> Fault:
+    """The fault of an option of a listener that stands above the first one."""
+    return Fault(f"Error: The '{name}' option requires a listener to be defined first.")
+
+
+def unsupported(what: str) -> Fault:
+    """The fault of something that Mosquitto does and midge does not do yet."""
+    return Fault(
+        f"Error: '{what}' is not supported by this version of midge, and clients could notice "
+        "that it is missing. Remove it to start without."
+    )
+
+
+def read_word(line: Line, name: str) -> str:
+    """The next word, which must be there."""
+    word = line.word()
+    if word is None:
+        raise empty(name)
+    return word
+
+
+def read_bool(line: Line, name: str) -> bool:
+    """The next word as a truth value."""
+    word = read_word(line, name)
+    if word in ("true", "1"):
+        return True
+    if word in ("false", "0"):
+        return False
+    raise invalid(name, word)
+
+
+def read_int(line: Line, name: str) -> int:
+    """The next word as a whole number; checked further by :func:`check_int`."""
+    word = read_word(line, name)
+    found = _INTEGER.fullmatch(word)
+    if found is None:
+        raise Fault(f"Error: '{name}' value not a number.")
+    sign, hexadecimal, octal, decimal = found.groups()
+    if hexadecimal is not None:
+        value = int(hexadecimal, 16)
+    elif octal is not None:
+        value = int(octal, 8)
+    else:
+        # Longer ones are out of any range, and slow to read.
+        value = int(decimal) if len(decimal) < 20 else _INT_MAX + 1
+    if sign == "-":
+        value = -value
+    if not _INT_MIN <= value <= _INT_MAX:
+        raise Fault(f"Error: '{name}' value out of range.")
+    return value
+
+
+def read_text(line: Line, name: str) -> str:
+    """The rest of the line, which must be there and well formed."""
+    text = line.rest()
+    if text is None:
+        raise empty(name)
+    if _MALFORMED.search(text):
+        raise Fault("Error: Malformed UTF-8 in configuration.")
+    return text
+
+
+def read_duration_s(line: Line, name: str) -> int:
+    """The next word as a number and a unit, in seconds."""
+    word = read_word(line, name)
+    number = re.match(r"[0-9]+", word)
+    unit_s = _UNITS_S.get(word[-1])
+    if unit_s is None or number is None or len(number[0]) > 9 or int(number[0]) == 0:
+        raise Fault(f"Error: Invalid '{name}' duration in configuration.")
+    return int(number[0]) * unit_s
+
+
+def check_prefix(name: str, shown: str, prefix: str) -> str:
+    """The prefix of client ids, which may not be too long."""
+    if len(prefix.encode()) > _ID_PREFIX_BYTES_MAX:
+        raise Fault(f"Error: {shown} length must be <= {_ID_PREFIX_BYTES_MAX}.")
+    return prefix
+
+
+def check_int(name: str, value: int) -> int:
+    """The number that an option means by ``value``: checked, and negative ones made sense of."""
+    rule = _RULES.get(name)
+    return value if rule is None else rule(name, value)
+
+
+def _within_uint16(name: str, value: int) -> int:
+    if not 0 <= value <= _UINT16_MAX:
+        raise invalid(name, value)
+    return value
+
+
+def _no_negative(name: str, value: int) -> int:
+    return max(value, 0)
+
+
+def _no_limit_below_one(name: str, value: int) -> int:
+    # Mosquitto means no limit by 0 as well.
+    return value if value > 0 else -1
+
+
+def _max_qos(name: str, value: int) -> int:
+    if not 0 <= value <= 2:
+        raise Fault("Error: 'max_qos' must be between 0 and 2 inclusive.")
+    return value
+
+
+def _max_inflight(name: str, value: int) -> int:
+    if value > PACKET_ID_MAX:
+        raise Fault(f"Error: 'max_inflight_messages' must be <= {PACKET_ID_MAX}.")
+    # The largest possible number limits nothing either.
+    return 0 if value < 0 or value == PACKET_ID_MAX else value
+
+
+def _max_packet_size(name: str, value: int) -> int:
+    if value < _PACKET_BYTES_LEAST:
+        raise Fault(f"Error: 'max_packet_size' must be >= {_PACKET_BYTES_LEAST}.")
+    return value
+
+
+def _message_size_limit(name: str, value: int) -> int:
+    if not 0 <= value <= VARINT_MAX:
+        raise invalid(name, value)
+    return value
+
+
+def _topic_alias(name: str, value: int) -> int:
+    if not 0 <= value <= _UINT16_MAX:
+        raise Fault(f"Error: Invalid '{name}' value in configuration.")
+    return value
+
+
+def _buffer(name: str, value: int) -> int:
+    if not 0 <= value <= _UINT16_MAX:
+        raise Fault("Error: Packet buffer size must be between 0 and 65535 inclusive.")
+    return value
+
+
+def _facility(name: str, value: int) -> int:
+    if not 0 <= value <= 7:
+        raise invalid(name, value)
+    return value
+
+
+_RULES: Final[dict[str, Callable[[str, int], int]]] = {
+    "autosave_interval": _no_negative,
+    "global_max_clients": _no_limit_below_one,
+    "global_max_connections": _no_limit_below_one,
+    "log_facility": _facility,
+    "max_connections": _no_limit_below_one,
+    "max_inflight_bytes": _no_negative,
+    "max_inflight_messages": _max_inflight,
+    "max_keepalive": _within_uint16,
+    "max_packet_size": _max_packet_size,
+    "max_qos": _max_qos,
+    "max_queued_bytes": _no_negative,
+    "max_queued_messages": _no_negative,
+    "max_topic_alias": _topic_alias,
+    "max_topic_alias_broker": _topic_alias,
+    "maximum_qos": _max_qos,
+    "message_size_limit": _message_size_limit,
+    "packet_buffer_size": _buffer,
+    "sys_interval": _within_uint16,
+    "websockets_headers_size": _buffer,
+}

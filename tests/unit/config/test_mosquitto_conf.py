@@ -1,0 +1,558 @@
+"""A mosquitto.conf read: what it sets, what it says, and how it fails."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midge.config import options
+from midge.config.mosquitto_conf import error_lines, parse
+from midge.config.options import OPTIONS
+from midge.config.settings import Configuration, Settings, anonymous_allowed
+from midge.errors import ConfigError
+
+
+def read(text: str, ports: tuple[int, ...] = ()) -> Configuration:
+    return parse(text, "m.conf", ports=ports)
+
+
+def fail(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    return error_lines(caught.value)
+
+
+def said(configuration: Configuration, kind: str) -> list[str]:
+    return [line for each, line in configuration.messages if each == kind]
+
+
+# -- what options set --------------------------------------------------------------------------
+
+GENERAL = [
+    ("max_packet_size 1000", "packet_bytes_max", 1000),
+    ("max_packet_size 0x400", "packet_bytes_max", 1024),
+    ("max_packet_size 0100", "packet_bytes_max", 64),
+    ("max_packet_size 1000 and the rest is not looked at", "packet_bytes_max", 1000),
+    ("   max_packet_size    1000", "packet_bytes_max", 1000),
+    ("max_packet_size 1000\r", "packet_bytes_max", 1000),
+    ("message_size_limit 7", "payload_bytes_max", 7),
+    ("max_inflight_messages 5", "inflight_messages_max", 5),
+    ("max_inflight_messages -1", "inflight_messages_max", 0),
+    ("max_inflight_messages 65535", "inflight_messages_max", 0),
+    ("max_inflight_bytes 9", "inflight_bytes_max", 9),
+    ("max_queued_messages 3", "queued_messages_max", 3),
+    ("max_queued_messages -3", "queued_messages_max", 0),
+    ("max_queued_bytes 3000", "queued_bytes_max", 3000),
+    ("queue_qos0_messages true", "queue_qos0", True),
+    ("queue_qos0_messages 1", "queue_qos0", True),
+    ("max_keepalive 65535", "max_keepalive_s", 65_535),
+    ("global_max_connections 10", "connections_max", 10),
+    ("global_max_connections 0", "connections_max", -1),
+    ("allow_anonymous true", "allow_anonymous", True),
+    ("allow_anonymous 0", "allow_anonymous", False),
+    ("allow_zero_length_clientid false", "allow_zero_length_client_id", False),
+    ("auto_id_prefix  dev ", "auto_id_prefix", "dev"),
+    ("allow_duplicate_messages false", "allow_duplicate_messages", False),
+    ("retain_available false", "retain_available", False),
+    ("check_retain_source false", "check_retain_source", False),
+    ("persistent_client_expiration 90s", "persistent_client_expiration_s", 90),
+    ("persistent_client_expiration 2h", "persistent_client_expiration_s", 7200),
+    ("persistent_client_expiration 1d", "persistent_client_expiration_s", 86_400),
+    ("persistent_client_expiration 1w", "persistent_client_expiration_s", 604_800),
+    ("persistent_client_expiration 1m", "persistent_client_expiration_s", 2_592_000),
+    ("persistent_client_expiration 1y", "persistent_client_expiration_s", 31_536_000),
+    ("upgrade_outgoing_qos true", "upgrade_outgoing_qos", True),
+    ("set_tcp_nodelay true", "set_tcp_nodelay", True),
+    ("connection_messages false", "connection_messages", False),
+    ("sys_interval 5", "sys_interval_s", 5),
+    ("pid_file /run/with a space.pid", "pid_file", "/run/with a space.pid"),
+    ("user nobody", "user", "nobody"),
+    ("user nobody\nuser somebody", "user", "somebody"),
+    ("log_timestamp false", "log_timestamp", False),
+    ("log_timestamp_format %Y-%m-%dT%H:%M:%S # kept", "log_timestamp_format", None),
+    ("log_dest stdout", "log_destinations", {"stdout"}),
+    ("log_dest stdout\nlog_dest stderr", "log_destinations", {"stdout", "stderr"}),
+    ("log_dest stdout\nlog_dest none", "log_destinations", set()),
+    ("log_dest none\nlog_dest stderr", "log_destinations", {"stderr"}),
+    ("log_dest file /var/log/m.log", "log_destinations", {"file"}),
+    ("log_dest file   /var/log/a b.log", "log_file", "/var/log/a b.log"),
+    ("log_type debug", "log_types", {"debug"}),
+    ("log_type debug\nlog_type subscribe", "log_types", {"debug", "subscribe"}),
+    ("log_type debug\nlog_type none\nlog_type error", "log_types", {"error"}),
+]
+
+
+@pytest.mark.parametrize(("text", "name", "value"), GENERAL)
+def test_a_general_option_sets_its_value(text: str, name: str, value: object) -> None:
+    if value is None:
+        value = text.partition(" ")[2]  # a text is the whole rest of its line
+    assert getattr(read(text).settings, name) == value
+    if text not in ("global_max_connections 0", "log_dest none\nlog_dest stderr"):
+        assert getattr(Settings(), name) != value  # so that the line was needed
+
+
+def test_log_type_all_is_every_kind() -> None:
+    assert read("log_type all").settings.log_types >= {
+        *("error", "warning", "notice", "information"),
+        *("debug", "subscribe", "unsubscribe", "websockets"),
+    }
+
+
+LISTENER = [
+    ("max_connections 5", "connections_max", 5),
+    ("max_connections 0", "connections_max", -1),
+    ("max_connections -7", "connections_max", -1),
+    ("max_qos 1", "max_qos", 1),
+    ("maximum_qos 0", "max_qos", 0),
+    ("max_topic_alias 0", "topic_alias_max", 0),
+    ("max_topic_alias_broker 65535", "topic_alias_broker_max", 65_535),
+    ("use_username_as_clientid true", "use_username_as_client_id", True),
+    ("listener_allow_anonymous true", "allow_anonymous", True),
+    ("listener_auto_id_prefix here-", "auto_id_prefix", "here-"),
+    ("accept_protocol_versions 4, 5", "protocol_versions", {4, 5}),
+    ("accept_protocol_versions 3", "protocol_versions", {3}),
+    ("socket_domain ipv6", "socket_domain", "ipv6"),
+    ("protocol mqtt", "protocol", "mqtt"),
+]
+
+
+@pytest.mark.parametrize(("text", "name", "value"), LISTENER)
+def test_an_option_of_a_listener_sets_the_one_above_it(text: str, name: str, value: object) -> None:
+    listeners = read(f"listener 1000\nlistener 2000\n{text}\nlistener 3000").listeners
+    assert [each.port for each in listeners] == [1000, 2000, 3000]
+    assert getattr(listeners[1], name) == value
+    if value not in ("mqtt", -1):  # which it would also be without the line
+        assert getattr(listeners[0], name) != value
+        assert getattr(listeners[2], name) != value
+
+
+def test_comments_and_empty_lines_are_passed_over() -> None:
+    configuration = read("# listener 1\n\n   \n\r\nlistener 2000 # the rest\n#")
+    assert [(each.port, each.host) for each in configuration.listeners] == [(2000, None)]
+    assert configuration.messages == []
+
+
+def test_a_listener_can_have_an_address_or_a_path() -> None:
+    tcp, unix = read("listener 1883 192.0.2.1 ignored\nlistener 0 /run/m.sock").listeners
+    assert (tcp.port, tcp.host, tcp.unix_path) == (1883, "192.0.2.1", None)
+    assert (unix.port, unix.host, unix.unix_path) == (0, None, "/run/m.sock")
+
+
+# -- the default listener and local only mode --------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "max_packet_size 1000"])
+def test_without_a_listener_only_loopback_is_listened_on(text: str) -> None:
+    configuration = read(text)
+    assert configuration.local_only
+    assert [(each.host, each.port) for each in configuration.listeners] == [
+        ("127.0.0.1", 1883),
+        ("::1", 1883),
+    ]
+    assert all(anonymous_allowed(configuration.settings, each) for each in configuration.listeners)
+
+
+def test_ports_of_the_command_line_count_only_without_a_listener() -> None:
+    assert {each.port for each in read("", ports=(7, 8)).listeners} == {7, 8}
+    assert {each.port for each in read("listener 9", ports=(7, 8)).listeners} == {9}
+
+
+def test_port_and_bind_address_make_and_shape_the_default_listener() -> None:
+    configuration = read("bind_address 192.0.2.1\nport 2000\nlistener 3000")
+    assert not configuration.local_only
+    assert [(each.host, each.port) for each in configuration.listeners] == [
+        ("192.0.2.1", 2000),
+        (None, 3000),
+    ]
+    assert said(configuration, "notice") == [
+        "The 'bind_address' option is now deprecated.",
+        "The 'port' option is now deprecated. Please use 'listener' instead.",
+    ]
+    assert said(configuration, "information")[0] == (
+        "Creating default listener due to 'bind_address' option."
+    )
+
+
+def test_a_port_given_twice_is_the_last_one_with_a_warning() -> None:
+    configuration = read("port 2000\nport 2001")
+    assert [each.port for each in configuration.listeners] == [2001]
+    assert said(configuration, "warning") == [
+        "Warning: Default listener port specified multiple times. Only the latest will be used."
+    ]
+
+
+def test_an_option_above_the_first_listener_makes_the_default_listener() -> None:
+    configuration = read("max_connections 5\nlistener 2000")
+    assert [(each.port, each.connections_max) for each in configuration.listeners] == [
+        (1883, 5),
+        (2000, -1),
+    ]
+    assert said(configuration, "information") == [
+        "Creating default listener due to 'max_connections' option.",
+        "It is best practice to define a 'listener' first. Using the 'max_connections' option "
+        "without a listener will be disabled in the future.",
+    ]
+
+
+def test_an_option_of_a_listener_that_never_comes_has_no_effect_and_says_so() -> None:
+    configuration = read("\nmax_qos 1")
+    assert configuration.local_only
+    assert [each.max_qos for each in configuration.listeners] == [2, 2]
+    assert said(configuration, "warning") == [
+        "Warning: The 'max_qos' option has no effect (m.conf:2): there is no 'listener' that it "
+        "could belong to."
+    ]
+
+
+# -- who may come in ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("", [True, True]),
+        ("allow_anonymous false", [False, False]),
+        ("listener 1000", [False]),
+        ("listener 1000 127.0.0.1", [False]),
+        ("allow_anonymous true\nlistener 1000", [True]),
+        ("listener 1000\nallow_anonymous true\nlistener 2000", [True, True]),
+        ("allow_anonymous true\nlistener 1\nlistener_allow_anonymous false", [False]),
+        ("allow_anonymous false\nlistener 1\nlistener_allow_anonymous true", [True]),
+        ("listener 1\nlistener_allow_anonymous true\nlistener 2", [True, False]),
+        (
+            "per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener 2",
+            [True, False],
+        ),
+    ],
+)
+def test_who_may_come_in_without_credentials(text: str, allowed: list[bool]) -> None:
+    configuration = read(text)
+    assert [
+        anonymous_allowed(configuration.settings, each) for each in configuration.listeners
+    ] == allowed
+
+
+def test_with_per_listener_settings_security_options_belong_to_the_listener_above() -> None:
+    configuration = read(
+        "per_listener_settings true\nlistener 1\nallow_zero_length_clientid false\n"
+        "auto_id_prefix one-\nlistener 2\nper_listener_settings false\nauto_id_prefix two-"
+    )
+    one, two = configuration.listeners
+    assert (one.allow_zero_length_client_id, one.auto_id_prefix) == (False, "one-")
+    assert (two.allow_zero_length_client_id, two.auto_id_prefix) == (None, "two-")
+    assert configuration.settings.auto_id_prefix == "auto-"
+    assert configuration.settings.allow_zero_length_client_id
+
+
+def test_allow_anonymous_under_per_listener_settings_is_to_be_replaced() -> None:
+    configuration = read("per_listener_settings true\nlistener 1\nallow_anonymous true")
+    assert said(configuration, "notice")[-1] == (
+        "You are using the 'allow_anonymous' option with 'per_listener_settings true'. "
+        "Please replace this with 'listener_allow_anonymous'."
+    )
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+ERRORS = [
+    ("nonsense 1", "Unknown configuration variable 'nonsense'."),
+    ("\tport 1883", "Unknown configuration variable '\tport'."),
+    (" # indented", "Unknown configuration variable '#'."),
+    ("max_keepalive", "Empty 'max_keepalive' value in configuration."),
+    ("max_keepalive   ", "Empty 'max_keepalive' value in configuration."),
+    ("retain_available", "Empty 'retain_available' value in configuration."),
+    ("retain_available yes", "Invalid 'retain_available' value (yes)."),
+    ("retain_available True", "Invalid 'retain_available' value (True)."),
+    ("max_keepalive ten", "'max_keepalive' value not a number."),
+    ("max_keepalive 10s", "'max_keepalive' value not a number."),
+    ("max_keepalive 08", "'max_keepalive' value not a number."),
+    ("max_keepalive 2147483648", "'max_keepalive' value out of range."),
+    (f"max_keepalive {'9' * 5000}", "'max_keepalive' value out of range."),
+    ("max_keepalive 65536", "Invalid 'max_keepalive' value (65536)."),
+    ("max_packet_size 19", "'max_packet_size' must be >= 20."),
+    ("max_inflight_messages 65536", "'max_inflight_messages' must be <= 65535."),
+    ("message_size_limit 268435456", "Invalid 'message_size_limit' value (268435456)."),
+    ("sys_interval -1", "Invalid 'sys_interval' value (-1)."),
+    ("packet_buffer_size 65536", "Packet buffer size must be between 0 and 65535 inclusive."),
+    ("log_facility 8", "Invalid 'log_facility' value (8)."),
+    ("pid_file", "Empty 'pid_file' value in configuration."),
+    ("pid_file a\npid_file b", "Duplicate 'pid_file' value in configuration."),
+    ("pid_file \udcff", "Malformed UTF-8 in configuration."),
+    ("pid_file a\x07", "Malformed UTF-8 in configuration."),
+    (f"auto_id_prefix {'x' * 51}", "auto_id_prefix length must be <= 50."),
+    (
+        f"listener 1\nlistener_auto_id_prefix {'ä' * 26}",
+        "'listener_auto_id_prefix' length must be <= 50.",
+    ),
+    (
+        "persistent_client_expiration 10",
+        "Invalid 'persistent_client_expiration' duration in configuration.",
+    ),
+    (
+        "persistent_client_expiration 0d",
+        "Invalid 'persistent_client_expiration' duration in configuration.",
+    ),
+    (
+        "persistent_client_expiration",
+        "Empty 'persistent_client_expiration' value in configuration.",
+    ),
+    ("listener", "Empty 'listener port' value in configuration."),
+    ("listener x", "'listener port' value not a number."),
+    ("listener 65536", "Invalid 'port' value (65536)."),
+    ("listener 0", "A listener with port 0 must provide a Unix socket path."),
+    ("listener 0 # path", "A listener with port 0 must provide a Unix socket path."),
+    ("port 0", "Invalid 'port' value (0)."),
+    ("port", "Empty 'port' value in configuration."),
+    ("bind_address", "Empty 'default listener bind_address' value in configuration."),
+    (
+        "bind_address a\nbind_address b",
+        "Duplicate 'default listener bind_address' value in configuration.",
+    ),
+    ("protocol mqttsn", "Invalid 'protocol' value (mqttsn)."),
+    ("socket_domain ipx", "Invalid 'socket_domain' value 'ipx' in configuration."),
+    ("listener 1\nmax_qos 3", "'max_qos' must be between 0 and 2 inclusive."),
+    ("listener 1\nmaximum_qos -1", "'max_qos' must be between 0 and 2 inclusive."),
+    ("listener 1\nmax_topic_alias 65536", "Invalid 'max_topic_alias' value in configuration."),
+    (
+        "listener 1\naccept_protocol_versions",
+        "Empty 'accept_protocol_versions' value in configuration.",
+    ),
+    (
+        "max_topic_alias 1",
+        "The 'max_topic_alias' option requires a listener to be defined first.",
+    ),
+    (
+        "port 1883\naccept_protocol_versions 3",
+        "The 'accept_protocol_versions' option requires a listener to be defined first.",
+    ),
+    (
+        "per_listener_settings true\nallow_anonymous true",
+        "The 'allow_anonymous' option requires a listener to be defined first.",
+    ),
+    (
+        "allow_anonymous true\nper_listener_settings true",
+        "per_listener_settings must be set before any other security settings.",
+    ),
+    ("log_dest", "Empty 'log_dest' value in configuration."),
+    ("log_dest printer", "Invalid 'log_dest' value (printer)."),
+    ("log_dest file", 'Empty "log_dest file" value in configuration.'),
+    ("log_dest file a\nlog_dest file b", 'Duplicate "log_dest file" value.'),
+    ("log_type chatter", "Invalid 'log_type' value (chatter)."),
+    ("include_dir", "Empty 'include_dir' value in configuration."),
+    ("address a", "The 'address' option requires a bridge to be defined first."),
+    (
+        "plugin_opt_x 1",
+        "The 'plugin_opt_x' option requires plugin/global_plugin/plugin_load to be defined first.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), ERRORS, ids=lambda text: text[:40])
+def test_an_error_has_mosquittos_words_and_its_place(text: str, words: str) -> None:
+    line = text.count("\n") + 1
+    assert fail(text) == [f"Error: {words}", f"Error found at m.conf:{line}."]
+
+
+def test_an_error_carries_file_and_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read("\n\nnonsense")
+    assert (caught.value.file, caught.value.line) == ("m.conf", 3)
+
+
+# -- what midge does not act on ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password_file /etc/p",
+        "listener 1\ncertfile /etc/c",
+        "persistence true",
+        "connection other",
+        "plugin /usr/lib/p.so",
+        "plugin_load name /usr/lib/p.so",
+        "listener 1\nprotocol websockets",
+        "listener 1\nmount_point x/",
+        "log_dest topic",
+        "memory_limit 1000000",
+        "listener 1\nenable_proxy_protocol 2",
+    ],
+)
+def test_what_clients_could_miss_is_an_error_with_its_place(text: str) -> None:
+    what = text.splitlines()[-1]
+    error, place = fail(text)
+    assert place == f"Error found at m.conf:{text.count(chr(10)) + 1}."
+    assert "is not supported by this version of midge" in error
+    assert what.split()[0] in error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "persistence false",
+        "memory_limit 0",
+        "global_max_clients -1",
+        "global_max_clients 0",
+        "listener 1\nrequire_certificate false",
+        "enable_control_api false",
+    ],
+)
+def test_an_option_that_is_not_supported_may_have_its_default(text: str) -> None:
+    assert said(read(text), "warning") == []
+
+
+@pytest.mark.parametrize(
+    "option",
+    [option for option in OPTIONS.values() if option.support == options.LATER],
+    ids=lambda option: option.name,
+)
+def test_no_unsupported_option_is_passed_over(option: options.Option) -> None:
+    value = {options.BOOL: "false" if option.default == "true" else "true", options.INT: "7"}
+    text = f"listener 1883\n{option.name.replace('*', 'x')} {value.get(option.kind, 'value')}"
+    error = fail(text)[0]
+    assert "is not supported" in error or "to be defined first" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "autosave_interval 60",
+            "Warning: The 'autosave_interval' option is not used by midge (m.conf:1).",
+        ),
+        ("user root", "Warning: The 'user' option is not used by midge (m.conf:1)."),
+        ("retry_interval 5", "Warning: The 'retry_interval' option is no longer available."),
+        ("dhparamfile x", "Warning: dhparamfile is no longer required."),
+        (
+            "log_dest syslog",
+            "Warning: 'log_dest syslog' is not supported by this version of midge (m.conf:1). "
+            "Logging to stderr instead.",
+        ),
+        (
+            "listener 1\naccept_protocol_versions 6",
+            "Warning: 'accept_protocol_versions' names no version, so nobody can connect "
+            "(m.conf:2).",
+        ),
+    ],
+)
+def test_what_nobody_would_notice_is_a_warning(text: str, warning: str) -> None:
+    assert said(read(text), "warning") == [warning]
+
+
+def test_syslog_is_not_silence() -> None:
+    assert read("log_dest syslog").settings.log_destinations == {"stderr"}
+
+
+def test_deprecated_options_work_and_say_what_to_use() -> None:
+    configuration = read("auto_id_prefix x\nmessage_size_limit 5\nallow_duplicate_messages false")
+    assert said(configuration, "notice") == [
+        "The 'auto_id_prefix' option is now deprecated. "
+        "Please use 'listener_auto_id_prefix' instead.",
+        "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.",
+        "The 'allow_duplicate_messages' option is now deprecated. "
+        "The behaviour will default to true.",
+    ]
+
+
+# -- include_dir -------------------------------------------------------------------------------
+
+
+def include(files: dict[str, str], text: str = "include_dir /d") -> Configuration:
+    def read_dir(path: str) -> list[tuple[str, str]]:
+        assert path == "/d"
+        return [(f"/d/{name}", content) for name, content in files.items()]
+
+    return parse(text, "m.conf", read_dir)
+
+
+def test_included_files_are_read_in_the_order_of_their_names_whatever_their_case() -> None:
+    configuration = include(
+        {
+            "b.conf": "listener 2",
+            "C.conf": "listener 3",
+            "a.conf": "listener 1",
+            "B.conf": "listener 12",
+        },
+        "listener 10\ninclude_dir /d\nmax_qos 1",
+    )
+    assert [each.port for each in configuration.listeners] == [10, 1, 12, 2, 3]
+    assert said(configuration, "information") == [
+        "Loading config file '/d/a.conf'",
+        "Loading config file '/d/B.conf'",
+        "Loading config file '/d/b.conf'",
+        "Loading config file '/d/C.conf'",
+    ]
+
+
+def test_what_is_above_and_below_an_include_belongs_to_the_listener_of_the_main_file() -> None:
+    configuration = include(
+        {"a.conf": "listener 1\nmax_qos 0"}, "listener 10\ninclude_dir /d\nmax_qos 1"
+    )
+    assert [(each.port, each.max_qos) for each in configuration.listeners] == [(10, 1), (1, 0)]
+    with pytest.raises(ConfigError, match="requires a listener"):
+        include({"a.conf": "max_topic_alias 5"}, "listener 10\ninclude_dir /d")
+
+
+def test_an_error_in_an_included_file_names_both_places() -> None:
+    with pytest.raises(ConfigError) as caught:
+        include({"a.conf": "\nnonsense"}, "\n\ninclude_dir /d")
+    assert error_lines(caught.value) == [
+        "Error: Unknown configuration variable 'nonsense'.",
+        "Error found at '/d/a.conf:2'.",
+        "Error found at m.conf:3.",
+    ]
+    assert (caught.value.file, caught.value.line) == ("/d/a.conf", 2)
+
+
+def test_an_included_file_may_not_include() -> None:
+    with pytest.raises(ConfigError, match="only valid in the main configuration file"):
+        include({"a.conf": "include_dir /d"})
+
+
+@pytest.mark.parametrize(
+    ("filename", "words"),
+    [
+        ("/d", "Error: Unable to open include_dir '/d'."),
+        (None, "Error: Unable to open include_dir '/d'."),
+        ("/d/a.conf", "Error: Unable to open config file '/d/a.conf'."),
+    ],
+)
+def test_what_cannot_be_read_is_an_error_at_the_include(filename: str | None, words: str) -> None:
+    def read_dir(path: str) -> list[tuple[str, str]]:
+        raise PermissionError(13, "Permission denied", filename)
+
+    with pytest.raises(ConfigError) as caught:
+        parse("include_dir /d", "m.conf", read_dir)
+    assert error_lines(caught.value) == [words, "Error found at m.conf:1."]
+
+
+# -- anything ----------------------------------------------------------------------------------
+
+values = st.one_of(
+    st.sampled_from(["true", "false", "1", "0", "", "ipv4", "mqtt", "5", "x", "debug", "1d"]),
+    st.integers().map(str),
+    st.text(max_size=8),
+)
+lines = st.builds(
+    lambda name, value: f"{name} {value}",
+    st.one_of(st.sampled_from(sorted(OPTIONS)), st.text(max_size=5)),
+    values,
+)
+
+
+@given(st.lists(st.one_of(lines, st.integers(0, 70_000).map("listener {}".format)), max_size=8))
+def test_any_text_gives_valid_settings_or_an_error_with_a_place(text: list[str]) -> None:
+    failed: ConfigError | None = None
+    try:
+        configuration = read("\n".join(text))
+    except ConfigError as error:
+        failed = error
+    if failed is not None:
+        assert failed.file == "m.conf"
+        assert failed.line is not None
+        assert failed.line >= 1
+        return
+    configuration.settings.__post_init__()
+    for listener in configuration.listeners:
+        listener.__post_init__()

@@ -1,0 +1,94 @@
+"""The registry of options: complete, consistent, and true about what it sets."""
+
+from __future__ import annotations
+
+import pytest
+
+from midge.config import options
+from midge.config.options import OPTIONS, find
+from midge.config.settings import ListenerSettings, Settings
+
+#: Every option that Mosquitto 2.1.2 reads.
+NAMES = """
+accept_protocol_versions acl_file address addresses allow_anonymous allow_duplicate_messages
+allow_zero_length_clientid auth_opt_* auth_plugin auth_plugin_deny_special_chars auto_id_prefix
+autosave_interval autosave_on_changes bind_address bind_interface bridge_alpn
+bridge_attempt_unsubscribe bridge_bind_address bridge_cafile bridge_capath bridge_certfile
+bridge_ciphers bridge_ciphers_tls1.3 bridge_identity bridge_insecure bridge_keyfile
+bridge_max_packet_size bridge_max_topic_alias bridge_outgoing_retain bridge_protocol_version
+bridge_psk bridge_receive_maximum bridge_reload_type bridge_require_ocsp
+bridge_session_expiry_interval bridge_tcp_keepalive bridge_tcp_user_timeout
+bridge_tls_use_os_certs bridge_tls_version cafile capath certfile check_retain_source ciphers
+ciphers_tls1.3 cleansession clientid clientid_prefixes connection connection_messages crlfile
+dhparamfile disable_client_cert_date_checks enable_control_api enable_proxy_protocol
+global_max_clients global_max_connections global_plugin http_dir idle_timeout include_dir
+keepalive_interval keyfile listener listener_allow_anonymous listener_auto_id_prefix
+local_cleansession local_clientid local_password local_username log_dest log_facility
+log_timestamp log_timestamp_format log_type max_connections max_inflight_bytes
+max_inflight_messages max_keepalive max_packet_size max_qos max_queued_bytes
+max_queued_messages max_topic_alias max_topic_alias_broker maximum_qos memory_limit
+message_size_limit mount_point notification_topic notifications notifications_local_only
+packet_buffer_size password password_file per_listener_settings persistence persistence_file
+persistence_location persistent_client_expiration pid_file plugin plugin_load plugin_opt_*
+plugin_use port protocol proxy_protocol_v2_require_tls psk_file psk_hint queue_qos0_messages
+remote_clientid remote_password remote_username require_certificate restart_timeout
+retain_available retain_expiry_interval retained_persistence retry_interval round_robin
+set_tcp_nodelay socket_domain start_type sys_interval threshold tls_engine
+tls_engine_kpass_sha1 tls_keyform tls_version topic try_private upgrade_outgoing_qos
+use_identity_as_username use_subject_as_username use_username_as_clientid user username
+websockets_headers_size websockets_log_level websockets_origin
+"""
+
+
+def test_every_option_of_mosquitto_is_known_and_no_other() -> None:
+    assert sorted(OPTIONS) == sorted(NAMES.split())
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)
+def test_an_option_is_described_with_the_words_of_the_registry(option: options.Option) -> None:
+    assert option.kind in (
+        options.BOOL,
+        options.INT,
+        options.TEXT,
+        options.DURATION,
+        options.OWN,
+    )
+    assert option.place in (
+        options.GENERAL,
+        options.SECURITY,
+        options.LISTENER,
+        options.DEFAULT_LISTENER,
+        options.BRIDGE,
+        options.PLUGIN,
+    )
+    assert option.support in (options.WORKS, options.INERT, options.LATER)
+    assert option.meaning[0].isupper()
+    assert option.meaning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [option for option in OPTIONS.values() if option.setting is not None],
+    ids=lambda option: option.name,
+)
+def test_what_an_option_sets_exists_and_has_its_default(option: options.Option) -> None:
+    assert option.setting is not None
+    of_listener = option.place in (options.LISTENER, options.DEFAULT_LISTENER)
+    default = getattr(ListenerSettings() if of_listener else Settings(), option.setting)
+    if option.place == options.SECURITY:
+        assert option.setting in ListenerSettings.__slots__
+    if option.kind == options.OWN:
+        return  # their tests are those of their forms
+    shown = str(default).lower() if isinstance(default, bool) else str(default)
+    if option.default is None:
+        assert default in (None, 0)
+    else:
+        assert shown == option.default
+
+
+def test_options_with_a_free_ending_are_found_by_their_beginning() -> None:
+    found = find("plugin_opt_db_file")
+    assert found is OPTIONS["plugin_opt_*"]
+    assert find("auth_opt_x") is OPTIONS["auth_opt_*"]
+    assert find("plugin_opt") is None
+    assert find("nonsense") is None
