@@ -56,3 +56,11 @@ OUTBOX_BYTES_MAX: Final = 2_097_152
 HOLD_MAX_S: Final = 1.0
 #: Topics whose receivers are remembered; the table is emptied when it is full.
 ROUTE_CACHE_MAX: Final = 65_536
+#: Unsent bytes in a transport's buffer above which it counts as full.
+TRANSPORT_BYTES_HIGH: Final = 262_144
+#: How long a connection that we close may take to read what is left for it.
+CLOSE_TIMEOUT_S: Final = 5.0
+#: Pieces of output that wait for a client that does not read, above which it is not read either.
+OUTPUT_PIECES_MAX: Final = 4096
+#: Connections that wait to be accepted.
+LISTEN_BACKLOG: Final = 1024

@@ -1,8 +1,9 @@
 """The fifteen packets of MQTT as small values (MQTT 5.0 section 3).
 
 One class a packet, for all versions and both directions: what a version does not have is left at
-its default. A ``properties`` of ``None`` is the same as no property at all, and is what every packet
-of 3.1 and 3.1.1 has. Packets are immutable by agreement: nobody changes one after it was made.
+its default. A ``properties`` of ``None`` is the same as no property at all, and is what every
+packet of 3.1 and 3.1.1 has. Packets are immutable by agreement: nobody changes one after it was
+made.
 
 Ints inside: quality of service, versions and reason codes are plain ints here.
 """
@@ -58,7 +59,7 @@ MQTT_5: Final = 5
 class Packet:
     """What all packets share: a type, equality by value, and a readable form."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
     #: One of the packet types above.
     type: int = 0
 

@@ -1,0 +1,84 @@
+"""A message on its way to receivers at one quality of service, and its bytes on the wire.
+
+One :class:`Delivery` serves all receivers that get the message in the same way: the same quality of
+service, retain flag and subscription identifiers. What is encoded is encoded once per wire form and
+kept with it; a receiver's queue or in-flight table holds a reference.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from midge.message import NEVER, Message
+from midge.mqtt.aliases import OutboundAliases
+from midge.mqtt.encode import encode_publish_properties, publish_parts
+from midge.mqtt.inflight import Outbound
+
+# Wire forms: in which language a receiver is spoken to.
+MQTT_3: Final = 0  # 3.1 and 3.1.1 have one form of PUBLISH
+MQTT_5: Final = 1
+
+_VERSION: Final = (4, 5)
+NO_IDS: Final[tuple[int, ...]] = ()
+
+
+class Delivery(Outbound):
+    """A message in the form that some receivers get it in.
+
+    Attributes:
+        qos: 0, 1 or 2, after the subscription's maximum.
+        message: what is delivered.
+        retain: the flag on the wire.
+        ids: subscription identifiers to name.
+    """
+
+    __slots__ = ("_parts3", "_parts5", "_stamp", "ids", "message", "retain")
+
+    def __init__(
+        self, message: Message, qos: int, retain: bool, ids: tuple[int, ...] = NO_IDS
+    ) -> None:
+        self.qos = qos
+        self.message = message
+        self.retain = retain
+        self.ids = ids
+        self._parts3: tuple[bytes, bytes] | None = None
+        self._parts5: tuple[bytes, bytes] | None = None
+        self._stamp = -1
+
+    def parts(self, form: int, now: float) -> tuple[bytes, bytes]:
+        """Head and tail of the PUBLISH; the packet identifier goes between them at QoS 1 and 2."""
+        if form == MQTT_3:
+            if self._parts3 is None:
+                message = self.message
+                self._parts3 = publish_parts(
+                    message.topic.encode(), message.payload, self.qos, self.retain, 4, b""
+                )
+            return self._parts3
+        # The expiry interval on the wire is what is left of it [MQTT-3.3.2-6].
+        stamp = self.seconds_left(now)
+        if self._parts5 is None or stamp != self._stamp:
+            self._stamp = stamp
+            self._parts5 = self._encode5(self.message.topic.encode(), stamp, 0)
+        return self._parts5
+
+    def parts_aliased(self, aliases: OutboundAliases, now: float) -> tuple[bytes, bytes]:
+        """The same for a receiver with topic aliases of its own, which nobody can share."""
+        topic = self.message.topic.encode()
+        alias, known = aliases.assign(topic)
+        return self._encode5(b"" if known else topic, self.seconds_left(now), alias)
+
+    def seconds_left(self, now: float) -> int:
+        """What remains of the expiry interval in whole seconds, at least 0; -1 for no expiry."""
+        expires_at = self.message.expires_at
+        if expires_at == NEVER:
+            return -1
+        return max(0, int(expires_at - now + 0.999))
+
+    def size(self) -> int:
+        """About how many bytes the message weighs in a queue."""
+        return len(self.message.topic) + len(self.message.payload)
+
+    def _encode5(self, topic: bytes, stamp: int, alias: int) -> tuple[bytes, bytes]:
+        message = self.message
+        extras = encode_publish_properties(message.properties, stamp, self.ids, alias)
+        return publish_parts(topic, message.payload, self.qos, self.retain, 5, extras)

@@ -1,0 +1,426 @@
+"""What waits to be sent to one receiver: bounded, and what is dropped has a cause.
+
+A receiver's messages take one of three places. Bytes that may go at once are in ``chunks``, which
+the shell writes once per turn of its loop. QoS 1 and 2 messages that are on their way are in
+``outgoing`` until they are acknowledged. What there is no credit for (window full, transport full,
+receiver away) waits in ``queue``.
+
+Two marks keep it bounded. Above the first the outbox is *crowded*: those who publish to it are
+held back (they are read more slowly), for as long as it takes but at most ``HOLD_MAX_S``. A
+receiver that has not caught up by then is *stalled*: its publishers go on without it, and what it
+would have got is dropped and counted until it reads again.
+
+The outbox does not write and calls nobody: it notes itself in the broker's ``dirty`` list, and
+crowding in ``Crowd``; the shell and the broker's clock do the rest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from midge.broker.delivery import MQTT_3, Delivery
+from midge.broker.metrics import Metrics
+from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
+from midge.message import Message
+from midge.mqtt import packets as p
+from midge.mqtt.aliases import OutboundAliases
+from midge.mqtt.encode import encode_ack
+from midge.mqtt.inflight import Outgoing
+
+if TYPE_CHECKING:
+    from midge.broker.link import Link
+    from midge.config.settings import Settings
+
+
+class Backlog:
+    """Retained messages that a new subscription is owed: one entry of the queue for all of them.
+
+    They exist in the store of retained messages anyway, so holding them costs a reference each, and
+    no queue limit cuts them short.
+    """
+
+    __slots__ = ("ids", "index", "messages", "qos")
+
+    def __init__(self, messages: list[Message], qos: int, ids: tuple[int, ...]) -> None:
+        self.messages = messages
+        self.qos = qos
+        self.ids = ids
+        self.index = 0
+
+    def next_delivery(self) -> Delivery:
+        """The next message of it; the caller sees to the end with :meth:`done`."""
+        message = self.messages[self.index]
+        self.index += 1
+        return Delivery(message, min(self.qos, message.qos), True, self.ids)
+
+    def done(self) -> bool:
+        """Whether all of it was given out."""
+        return self.index >= len(self.messages)
+
+    def next_qos(self) -> int:
+        """The quality of service that the next message will have."""
+        return min(self.qos, self.messages[self.index].qos)
+
+
+class Outbox:
+    """The way out to one receiver; it belongs to a session and outlives its connections.
+
+    Attributes:
+        open: bytes may be appended to ``chunks`` without a further question; false while the
+            receiver is away or stalled.
+        chunks: bytes for the wire, in order. The connection's own list while there is one.
+        used: bytes appended to ``chunks`` since the transport last took them.
+        form: the wire form of this receiver, see :mod:`midge.broker.delivery`.
+        packet_bytes_max: the largest packet that the receiver takes; 0 for any.
+        outgoing: QoS 1 and 2 messages on their way.
+        queue: what waits for credit.
+        queued_bytes: their weight.
+        link: the connection, while there is one.
+        crowded: publishers to this receiver should wait.
+        stalled: it kept them waiting too long.
+        waiters: the links held back because of it.
+        dropped: messages that this receiver did not get, all causes.
+    """
+
+    __slots__ = (
+        "_crowd",
+        "_dirty",
+        "_metrics",
+        "_resend",
+        "_settings",
+        "aliases",
+        "chunks",
+        "crowded",
+        "crowded_since",
+        "dropped",
+        "form",
+        "link",
+        "open",
+        "outgoing",
+        "packet_bytes_max",
+        "queue",
+        "queued_bytes",
+        "queued_messages",
+        "stalled",
+        "used",
+        "waiters",
+    )
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, dirty: list[Outbox], crowd: dict[Outbox, None]
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._dirty = dirty
+        self._crowd = crowd
+        self._resend: deque[int] | None = None
+        self.aliases: OutboundAliases | None = None
+        self.chunks: list[bytes] = []
+        self.crowded = False
+        self.crowded_since = 0.0
+        self.dropped = 0
+        self.form: int = MQTT_3
+        self.link: Link | None = None
+        self.open = False
+        self.outgoing: Outgoing[Delivery] = Outgoing()
+        self.packet_bytes_max = 0
+        self.queue: deque[Delivery | Backlog] | None = None
+        self.queued_bytes = 0
+        self.queued_messages = 0
+        self.stalled = False
+        self.used = 0
+        self.waiters: list[Link] | None = None
+
+    # -- the receiver comes and goes --------------------------------------------------------------
+
+    def attach(
+        self,
+        link: Link,
+        chunks: list[bytes],
+        form: int,
+        window: int,
+        packet_bytes_max: int,
+        alias_maximum: int,
+    ) -> None:
+        """The receiver is there; :meth:`resume` sends what waited, once it was greeted."""
+        self.link = link
+        self.chunks = chunks
+        self.form = form
+        self.used = 0
+        self.packet_bytes_max = packet_bytes_max
+        self.aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self.outgoing.window = window
+        self.open = True
+
+    def detach(self) -> None:
+        """The receiver is gone; bytes that were not written are lost with its connection."""
+        self.open = False
+        self.link = None
+        self.chunks = []
+        self.used = 0
+        self.aliases = None
+        self._resend = None
+        self._uncrowd()
+
+    def resume(self, now: float) -> None:
+        """Send again what was not acknowledged on the last connection, then what waited [4.4]."""
+        outgoing = self.outgoing
+        for packet_id in outgoing.released:
+            self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
+        if outgoing.waiting:
+            self._resend = deque(outgoing.waiting)
+        self.pump(now)
+        if self.chunks:
+            self._dirty.append(self)
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    def deliver(self, delivery: Delivery, now: float) -> None:
+        """Send ``delivery`` now, or queue it, or drop it, as credit and limits say."""
+        if delivery.qos == 0:
+            self._deliver_qos0(delivery, now)
+        elif (
+            self.open
+            and not self.queue
+            and self._resend is None
+            and self.used <= OUTBOX_HOLD_BYTES
+            and self.outgoing.room() > 0
+        ):
+            self._send(delivery, now)
+        else:
+            self._enqueue(delivery, now)
+
+    def _deliver_qos0(self, delivery: Delivery, now: float) -> None:
+        if not self.open:
+            if self.link is not None:
+                self._drop_slow(1)
+            elif self._settings.queue_qos0:
+                self._enqueue(delivery, now)
+            return
+        if self.used > OUTBOX_BYTES_MAX:
+            self._drop_slow(1)
+            return
+        self._send(delivery, now)
+
+    def append_run(self, run: bytes, count: int, payload: int, now: float) -> None:
+        """Append ``count`` whole QoS 0 packets in this form, with ``payload`` bytes in all."""
+        if not self.open:
+            if self.link is not None:
+                self._drop_slow(count)
+            return
+        if self.used > OUTBOX_BYTES_MAX:
+            self._drop_slow(count)
+            return
+        if not self.chunks:
+            self._dirty.append(self)
+        self.chunks.append(run)
+        self.used += len(run)
+        self._metrics.publish_sent += count
+        self._metrics.publish_bytes_sent += payload
+        if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
+            self._crowd_up(now)
+
+    def _send(self, delivery: Delivery, now: float) -> None:
+        """Put a message on the wire: take an identifier for it, append its bytes."""
+        if self.aliases is None:
+            head, tail = delivery.parts(self.form, now)
+        else:
+            head, tail = delivery.parts_aliased(self.aliases, now)
+        size = len(head) + len(tail)
+        limit = self.packet_bytes_max
+        if limit and size + (2 if delivery.qos else 0) > limit:
+            # [MQTT-3.1.2-25]: as if it had been delivered.
+            self.dropped += 1
+            self._metrics.dropped_too_large += 1
+            return
+        chunks = self.chunks
+        if not chunks:
+            self._dirty.append(self)
+        if delivery.qos:
+            packet_id = self.outgoing.add(delivery)
+            if size < 1024:
+                chunks.append(head + packet_id.to_bytes(2, "big") + tail)
+            else:  # a large payload is shared until the bytes are joined for the socket
+                chunks.append(head + packet_id.to_bytes(2, "big"))
+                chunks.append(tail)
+        elif size < 1024:
+            chunks.append(head + tail)
+        else:
+            chunks.append(head)
+            chunks.append(tail)
+        self.used += size
+        self._metrics.publish_sent += 1
+        self._metrics.publish_bytes_sent += len(delivery.message.payload)
+        if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
+            self._crowd_up(now)
+
+    def _enqueue(self, delivery: Delivery, now: float) -> None:
+        settings = self._settings
+        size = delivery.size()
+        messages_max = settings.queued_messages_max
+        bytes_max = settings.queued_bytes_max
+        if (messages_max and self.queued_messages >= messages_max) or (
+            bytes_max and self.queued_messages and self.queued_bytes + size > bytes_max
+        ):
+            self.dropped += 1
+            self._metrics.dropped_queue_full += 1
+            return
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append(delivery)
+        self.queued_messages += 1
+        self.queued_bytes += size
+        if (
+            not self.crowded
+            and self.link is not None
+            and messages_max
+            and self.queued_messages * 2 > messages_max
+        ):
+            self._crowd_up(now)
+
+    def owe(self, backlog: Backlog, now: float) -> None:
+        """Queue the retained messages of a new subscription, and send what may go."""
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append(backlog)
+        self.pump(now)
+
+    # -- credit -----------------------------------------------------------------------------------
+
+    def pump(self, now: float) -> None:
+        """Send from the queue what credit allows; called when there is new credit."""
+        if not self.open:
+            return
+        if self._resend is not None and not self._pump_resend(now):
+            return
+        if self.queue is not None:
+            self._pump_queue(self.queue, now)
+        if self.crowded and self._relaxed():
+            self._uncrowd()
+
+    def waits_for_credit(self) -> bool:
+        """Whether an acknowledgement is of use to anyone: see :meth:`pump`."""
+        return self.queue is not None or self.crowded or self._resend is not None
+
+    def _pump_queue(self, queue: deque[Delivery | Backlog], now: float) -> None:
+        outgoing = self.outgoing
+        while queue and self.used <= OUTBOX_HOLD_BYTES:
+            entry = queue[0]
+            if isinstance(entry, Backlog):
+                if entry.next_qos() and outgoing.room() <= 0:
+                    break
+                delivery = entry.next_delivery()
+                if entry.done():
+                    queue.popleft()
+            else:
+                if entry.qos and outgoing.room() <= 0:
+                    break
+                delivery = entry
+                queue.popleft()
+                self.queued_messages -= 1
+                self.queued_bytes -= delivery.size()
+            if delivery.message.expires_at <= now:
+                self.dropped += 1
+                self._metrics.dropped_expired += 1
+                continue
+            self._send(delivery, now)
+        if not queue:
+            self.queue = None
+
+    def _pump_resend(self, now: float) -> bool:
+        """Resend within the window; true when nothing is left to resend."""
+        resend = self._resend
+        assert resend is not None
+        outgoing = self.outgoing
+        while resend:
+            if outgoing.room() + len(resend) <= 0 or self.used > OUTBOX_HOLD_BYTES:
+                return False
+            packet_id = resend.popleft()
+            delivery = outgoing.waiting.get(packet_id)
+            if delivery is not None:
+                self._send_again(packet_id, delivery, now)
+        self._resend = None
+        return True
+
+    def _send_again(self, packet_id: int, delivery: Delivery, now: float) -> None:
+        if self.aliases is None:
+            head, tail = delivery.parts(self.form, now)
+        else:
+            head, tail = delivery.parts_aliased(self.aliases, now)
+        size = len(head) + len(tail) + 2
+        if self.packet_bytes_max and size > self.packet_bytes_max:
+            del self.outgoing.waiting[packet_id]
+            self.dropped += 1
+            self._metrics.dropped_too_large += 1
+            return
+        if not self.chunks:
+            self._dirty.append(self)
+        dup = bytes((head[0] | 8,))  # [MQTT-3.3.1-1]
+        self.chunks.append(dup + head[1:] + packet_id.to_bytes(2, "big") + tail)
+        self.used += size
+        self._metrics.publish_sent += 1
+
+    def written(self, now: float) -> None:
+        """The transport took all chunks and has room for more."""
+        self.used = 0
+        if self.stalled:
+            self.stalled = False
+            self.open = self.link is not None
+        if self.queue is not None or self._resend is not None or self.crowded:
+            self.pump(now)
+
+    # -- pressure ---------------------------------------------------------------------------------
+
+    def give_up_holding(self) -> None:
+        """The receiver did not catch up in time: from here on nobody waits for it."""
+        self.stalled = True
+        if self.used > OUTBOX_HOLD_BYTES:
+            self.open = False
+        self._release_waiters()
+
+    def hold(self, link: Link) -> None:
+        """Note that ``link`` waits until this receiver has caught up."""
+        if self.waiters is None:
+            self.waiters = []
+        self.waiters.append(link)
+        self._metrics.held += 1
+
+    def _relaxed(self) -> bool:
+        messages_max = self._settings.queued_messages_max
+        return self.used <= OUTBOX_HOLD_BYTES // 2 and (
+            not messages_max or self.queued_messages * 4 <= messages_max
+        )
+
+    def _crowd_up(self, now: float) -> None:
+        self.crowded = True
+        self.crowded_since = now
+        self._crowd[self] = None
+
+    def _uncrowd(self) -> None:
+        self.crowded = False
+        self.stalled = False
+        self._crowd.pop(self, None)
+        self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        if self.waiters is not None:
+            for link in self.waiters:
+                link.release(self)
+            self.waiters = None
+
+    def _drop_slow(self, count: int) -> None:
+        self.dropped += count
+        self._metrics.dropped_slow += count
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def clear(self) -> int:
+        """The session ended: forget everything; returns how many messages were lost with it."""
+        lost = len(self.outgoing.clear()) + self.queued_messages
+        self.queue = None
+        self.queued_messages = 0
+        self.queued_bytes = 0
+        self._resend = None
+        self._metrics.dropped_session_end += lost
+        return lost

@@ -1,0 +1,42 @@
+"""Retained messages: the last one of each topic (MQTT 5.0 section 3.3.1.3)."""
+
+from __future__ import annotations
+
+from midge.message import Message
+from midge.topics.trie import TopicTree
+
+
+class Retained:
+    """The store of retained messages."""
+
+    __slots__ = ("_tree",)
+
+    def __init__(self) -> None:
+        self._tree: TopicTree[Message] = TopicTree()
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def keep(self, message: Message) -> None:
+        """Keep ``message`` in place of its topic's last; an empty payload clears the topic."""
+        if message.payload:
+            self._tree.set(message.topic, message)
+        else:
+            self._tree.delete(message.topic)
+
+    def get(self, topic: str) -> Message | None:
+        """The retained message of one topic."""
+        return self._tree.get(topic)
+
+    def matching(self, filter: str, now: float) -> list[Message]:
+        """The messages that a filter matches; expired ones are removed [MQTT-3.3.2-5]."""
+        found: list[Message] = []
+        expired: list[str] = []
+        for topic, message in self._tree.match(filter):
+            if message.expires_at <= now:
+                expired.append(topic)
+            else:
+                found.append(message)
+        for topic in expired:
+            self._tree.delete(topic)
+        return found

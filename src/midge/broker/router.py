@@ -1,0 +1,190 @@
+"""Where a message meets those who are entitled to it.
+
+One way for all messages, whatever they came by: retain, match, deliver. The router returns to its
+caller and calls nobody back. It remembers the receivers of each topic it has seen, until a
+subscription changes that could match it.
+"""
+
+from __future__ import annotations
+
+from midge.broker.fanout import Fanout, Receivers
+from midge.broker.metrics import Metrics
+from midge.broker.outbox import Backlog, Outbox
+from midge.broker.retained import Retained
+from midge.broker.session import Session, Subscription
+from midge.broker.subscriptions import Subscriptions
+from midge.config.settings import Settings
+from midge.errors import TopicError
+from midge.limits import ROUTE_CACHE_MAX
+from midge.message import Message
+from midge.mqtt.packets import SubscribeTo
+from midge.topics.names import check_topic
+
+
+class Router:
+    """Topics, subscriptions, retained messages.
+
+    Attributes:
+        routes: topic as it stands on the wire to its receivers.
+        plain_routes: those of them that the fast lane may use.
+        retained: the retained messages.
+        subscriptions: who subscribed to what.
+        crowded: after :meth:`publish`, a receiver that the publisher should wait for.
+    """
+
+    __slots__ = (
+        "_known",
+        "_settings",
+        "crowded",
+        "fanout",
+        "plain_routes",
+        "retained",
+        "routes",
+        "subscriptions",
+    )
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings = settings
+        self.fanout = Fanout(settings, metrics)
+        self.retained = Retained()
+        self.subscriptions = Subscriptions()
+        self.routes: dict[bytes, Receivers] = {}
+        self.plain_routes: dict[bytes, Receivers] = {}
+        # One Receivers for all topics with the same subscribers; keyed by the identities of
+        # subscriptions and groups, which the Receivers keep alive for as long as the key stands.
+        self._known: dict[tuple[int, ...], Receivers] = {}
+        self.crowded: Outbox | None = None
+
+    # -- messages -----------------------------------------------------------------------------
+
+    def publish(self, message: Message, origin: Session | None, now: float) -> bool:
+        """Give ``message`` to everyone entitled to it; false when there was nobody.
+
+        The topic is valid and the publisher was allowed to: its link has seen to both.
+        """
+        if message.retain:
+            self.retained.keep(message)
+        receivers = self.receivers(message.topic)
+        self.crowded = self.fanout.deliver(message, receivers, origin, now)
+        return bool(receivers.subscriptions or receivers.groups)
+
+    def receivers(self, topic: str) -> Receivers:
+        """Who is entitled to a valid topic."""
+        key = topic.encode()
+        found = self.routes.get(key)
+        return self._learn(key, topic) if found is None else found
+
+    def learn(self, key: bytes) -> Receivers | None:
+        """The receivers of a topic as it stands on the wire.
+
+        ``None`` where the long way must look at it: an invalid topic is an error that belongs
+        there, and ``$SYS`` is not for clients to publish to.
+        """
+        if not key or key.startswith(b"$"):
+            return None
+        known = self.routes.get(key)
+        if known is not None:
+            return known
+        try:
+            topic = key.decode()
+            check_topic(topic)
+        except (UnicodeDecodeError, TopicError):
+            return None
+        return self._learn(key, topic)
+
+    def _learn(self, key: bytes, topic: str) -> Receivers:
+        if len(self.routes) >= ROUTE_CACHE_MAX:
+            self.forget_routes()
+        subscriptions = self.subscriptions.match(topic)
+        groups = self.subscriptions.match_groups(topic)
+        if not self._settings.allow_duplicate_messages and len(subscriptions) > 1:
+            # Merged subscriptions are made for this topic alone, so nothing is shared.
+            found = Receivers(merge(subscriptions), groups)
+        else:
+            identity = (*map(id, subscriptions), 0, *map(id, groups))
+            known = self._known.get(identity)
+            if known is None:
+                known = Receivers(subscriptions, groups)
+                self._known[identity] = known
+            found = known
+        self.routes[key] = found
+        if found.plain and not topic.startswith("$"):
+            self.plain_routes[key] = found
+        return found
+
+    def forget_routes(self) -> None:
+        """Drop what was remembered: something changed that may concern any topic."""
+        self.routes.clear()
+        self.plain_routes.clear()
+        self._known.clear()
+
+    def _forget(self, filter: str) -> None:
+        """A subscription to ``filter`` came or went."""
+        if "+" in filter or "#" in filter:
+            self.forget_routes()
+        else:
+            key = filter.encode()
+            self.routes.pop(key, None)
+            self.plain_routes.pop(key, None)
+
+    # -- subscriptions ------------------------------------------------------------------------
+
+    def subscribe(
+        self, session: Session, entry: SubscribeTo, identifier: int, qos: int, now: float
+    ) -> None:
+        """Add or replace a subscription, granted at ``qos``, and owe it its retained messages."""
+        existed = entry.filter in session.subscriptions
+        subscription = Subscription(
+            session,
+            entry.filter,
+            qos,
+            entry.no_local,
+            entry.retain_as_published,
+            entry.retain_handling,
+            identifier,
+        )
+        filter = self.subscriptions.add(subscription)
+        self._forget(filter)
+        if subscription.group is not None:
+            return  # section 4.8.2: no retained messages for shared subscriptions
+        if entry.retain_handling == 0 or (entry.retain_handling == 1 and not existed):
+            messages = self.retained.matching(filter, now)
+            if messages:
+                session.outbox.owe(Backlog(messages, qos, subscription.ids), now)
+
+    def unsubscribe(self, session: Session, filter: str) -> bool:
+        """Remove a subscription; false when there was none."""
+        matched = self.subscriptions.remove(session, filter)
+        if matched is None:
+            return False
+        self._forget(matched)
+        return True
+
+    def unsubscribe_all(self, session: Session) -> None:
+        """Remove all subscriptions of a session."""
+        for filter in list(session.subscriptions):
+            self.unsubscribe(session, filter)
+
+
+def merge(subscriptions: list[Subscription]) -> list[Subscription]:
+    """One subscription a session: the highest QoS, all identifiers (section 3.3.4).
+
+    For ``allow_duplicate_messages false``: a client whose filters overlap gets one copy.
+    """
+    merged: dict[str, Subscription] = {}
+    for subscription in subscriptions:
+        session = subscription.session
+        earlier = merged.get(session.client_id)
+        if earlier is None:
+            merged[session.client_id] = subscription
+            continue
+        both = Subscription(
+            session,
+            subscription.filter,
+            max(earlier.qos, subscription.qos),
+            earlier.no_local and subscription.no_local,
+            earlier.retain_as_published or subscription.retain_as_published,
+        )
+        both.ids = earlier.ids + subscription.ids
+        merged[session.client_id] = both
+    return list(merged.values())

@@ -1,0 +1,165 @@
+"""All sessions: find, take over, leave, expire (MQTT 5.0 sections 3.1.2.4, 3.1.4, 4.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from midge.broker.deadlines import Ticket
+from midge.broker.outbox import Outbox
+from midge.broker.session import EXPIRES_NEVER, Session
+from midge.broker.wills import will_delay_s, will_message
+from midge.message import NEVER
+from midge.mqtt.reasons import Reason
+
+if TYPE_CHECKING:
+    from midge.broker.broker import Broker
+    from midge.broker.link import Link
+
+
+class Absence:
+    """A client that is away: when its will is due, and when its session ends."""
+
+    __slots__ = ("_broker", "ends_at", "session", "ticket", "will_at")
+
+    def __init__(self, broker: Broker, session: Session, will_at: float, ends_at: float) -> None:
+        self._broker = broker
+        self.session = session
+        self.will_at = will_at
+        self.ends_at = ends_at
+        self.ticket: Ticket | None = None
+
+    def next_deadline(self) -> float | None:
+        """The next thing that becomes due."""
+        when = min(self.will_at, self.ends_at)
+        return None if when == NEVER else when
+
+    def tick(self, now: float) -> None:
+        """Publish the will, end the session."""
+        if self.will_at <= now:
+            self.will_at = NEVER
+            self._broker.publish_will(self.session, now)
+        if self.ends_at <= now:
+            self.ends_at = NEVER
+            self._broker.sessions.end(self.session, now)
+            self._broker.hooks.session_expired(self.session.client_id)
+
+
+class Sessions:
+    """The table of sessions, by client id."""
+
+    __slots__ = ("_broker", "_by_id", "connected")
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._by_id: dict[str, Session] = {}
+        #: How many have a connection.
+        self.connected = 0
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, client_id: str) -> Session | None:
+        """The session of a client."""
+        return self._by_id.get(client_id)
+
+    def all(self) -> list[Session]:
+        """All sessions, the oldest first."""
+        return list(self._by_id.values())
+
+    def open(
+        self, link: Link, client_id: str, clean_start: bool, now: float
+    ) -> tuple[Session, bool]:
+        """The session for a client that connects, and whether it was there before.
+
+        A connection that the session still has is told that it was taken over [MQTT-3.1.4-3]. A
+        clean start ends the old session first [MQTT-3.1.2-4].
+        """
+        session = self._by_id.get(client_id)
+        if session is not None and session.link is not None:
+            self._take_over(session, session.link, link, clean_start, now)
+            session = self._by_id.get(client_id)
+        if session is not None and clean_start:
+            self.end(session, now)
+            session = None
+        present = session is not None
+        if session is None:
+            broker = self._broker
+            outbox = Outbox(broker.settings, broker.metrics, broker.dirty, broker.crowd)
+            session = Session(client_id, outbox)
+            self._by_id[client_id] = session
+        if session.absence is not None:
+            # Back in time: neither the will nor the end comes [MQTT-3.1.3-9].
+            if session.absence.ticket is not None:
+                session.absence.ticket.cancel()
+            session.absence = None
+        session.link = link
+        link.session = session
+        self.connected += 1
+        return session, present
+
+    def _take_over(
+        self, session: Session, old: Link, new: Link, clean_start: bool, now: float
+    ) -> None:
+        self._broker.hooks.taken_over(old, new, session.client_id)
+        old.end(int(Reason.SESSION_TAKEN_OVER), "session taken over")
+        self.leave(old, now, keep_will=True)
+
+    def leave(self, link: Link, now: float, keep_will: bool) -> None:
+        """The connection of a session is gone; ``keep_will``: it was not an ordinary goodbye."""
+        session = link.session
+        if session is None or session.link is not link:
+            return
+        session.link = None
+        link.session = None
+        self.connected -= 1
+        session.outbox.detach()
+        if not keep_will:
+            session.will = None  # [MQTT-3.1.2-10]
+        ends_at = self._end_of(session, now)
+        will_at = NEVER
+        if session.will is not None:
+            will_at = min(now + will_delay_s(session.will), ends_at)
+        absence = Absence(self._broker, session, will_at, ends_at)
+        session.absence = absence
+        if min(will_at, ends_at) <= now:
+            absence.tick(now)
+        if session.absence is absence:
+            absence.ticket = self._broker.deadlines.add(absence)
+
+    def _end_of(self, session: Session, now: float) -> float:
+        cap = self._broker.settings.persistent_client_expiration_s
+        expiry_s: float = session.expiry_s
+        if expiry_s == EXPIRES_NEVER:
+            expiry_s = NEVER
+        if cap and expiry_s > cap:
+            expiry_s = cap
+        return now + expiry_s
+
+    def end(self, session: Session, now: float) -> None:
+        """Forget a session: subscriptions, messages, everything; a will that waits is published."""
+        absence = session.absence
+        if absence is not None:
+            session.absence = None
+            if absence.ticket is not None:
+                absence.ticket.cancel()
+            if absence.will_at != NEVER:
+                absence.will_at = NEVER
+                self._broker.publish_will(session, now)  # [MQTT-3.1.2-8]
+        self._broker.router.unsubscribe_all(session)
+        session.outbox.clear()
+        session.incoming.clear()
+        if self._by_id.get(session.client_id) is session:
+            del self._by_id[session.client_id]
+
+
+def publish_will(broker: Broker, session: Session, now: float) -> None:
+    """Publish the will of a session, once."""
+    will = session.will
+    session.will = None
+    if will is None:
+        return
+    message = will_message(will, session.client_id, now)
+    if message.retain and not broker.settings.retain_available:
+        message.retain = False
+    broker.hooks.will_published(session.client_id, message.topic)
+    broker.router.publish(message, None, now)

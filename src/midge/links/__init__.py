@@ -1,0 +1,1 @@
+"""Where a protocol meets its meaning: an outside party's packets become messages and back."""

@@ -1,0 +1,442 @@
+"""An MQTT client as a link of the broker: its packets become messages, sessions, subscriptions.
+
+Sans-I/O: the shell gives it bytes and the time, writes what its connection has queued, and closes
+when :attr:`MqttLink.closing` says so. One method for each packet; the acknowledgement of a publish
+is queued when the router has taken the message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from midge.auth.base import ALLOW, PUBLISH, SUBSCRIBE, Identity, Pending
+from midge.broker.broker import Broker
+from midge.broker.deadlines import Ticket
+from midge.broker.delivery import MQTT_3, MQTT_5
+from midge.broker.fanout import PLAIN_BYTES_MAX
+from midge.broker.link import Endpoint, Link
+from midge.errors import ProtocolError
+from midge.links import mqtt_connect
+from midge.links.mqtt_connect import Authentication
+from midge.message import NEVER, Message
+from midge.mqtt import packets as p
+from midge.mqtt import properties as props
+from midge.mqtt.connection import SERVER, Connection, Violation
+from midge.mqtt.decode import decode_packet, packet_length
+from midge.mqtt.reasons import Reason
+from midge.mqtt.states import CONNECTED
+from midge.topics.filters import split_shared
+
+if TYPE_CHECKING:
+    from midge.broker.session import Session
+    from midge.config.settings import ListenerSettings
+
+#: A PUBLISH at QoS 0, not retained, not a duplicate: what the fast lane begins with.
+_PLAIN = 0x30
+
+
+class MqttLink(Link):
+    """One client's connection.
+
+    Attributes:
+        connection: the protocol state; its ``out`` is what is to be written.
+        listener: the settings of the listener that it came by.
+        address, port: where the client connects from.
+        listener_port: where it came in.
+        client_id: once it is known.
+        identity: as whom it came in, where there is somebody to ask about it.
+        closing: write what is queued, then close.
+        authentication: an exchange of AUTH packets that is under way.
+        waiting: a decision without which nothing more of this client is handled.
+    """
+
+    __slots__ = (
+        "_held_back",
+        "_ticket",
+        "address",
+        "auth_method",
+        "authentication",
+        "client_id",
+        "closing",
+        "connection",
+        "gone",
+        "identity",
+        "listener",
+        "listener_port",
+        "max_qos",
+        "plain",
+        "port",
+        "problem_information",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        broker: Broker,
+        listener: ListenerSettings,
+        address: str,
+        port: int,
+        listener_port: int,
+        now: float,
+    ) -> None:
+        super().__init__(broker)
+        settings = broker.settings
+        self.connection = Connection(
+            SERVER, 0, settings.packet_bytes_max, now, settings.connect_timeout_s
+        )
+        self.listener = listener
+        self.address = address
+        self.port = port
+        self.listener_port = listener_port
+        self.identity: Identity | None = None
+        self.client_id = ""
+        self.closing = False
+        self.gone = False
+        self.authentication: Authentication | None = None
+        self.auth_method = ""
+        self.max_qos: int = listener.max_qos
+        self.plain = False
+        self.problem_information = True
+        self.waiting: Pending | None = None
+        self._held_back: list[p.Packet] = []
+        self._ticket: Ticket | None = broker.deadlines.add(self)
+        broker.metrics.connections += 1
+
+    # -- bytes --------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Read a chunk from the client."""
+        connection = self.connection
+        self.broker.metrics.bytes_received += len(data)
+        data = connection.take_pending(data)
+        if self.plain and data and data[0] == _PLAIN:
+            broker = self.broker
+            consumed = broker.router.fanout.forward_plain(
+                data, connection.version, broker.router, self, now
+            )
+            if consumed:
+                connection.heard(now)
+                if consumed == len(data):
+                    return
+                data = data[consumed:]
+        self._handle_all(connection.receive_data(data, now), now)
+
+    def _handle_all(self, packets: list[p.Packet], now: float) -> None:
+        try:
+            for index, packet in enumerate(packets):
+                if self.closing:
+                    break  # [MQTT-3.1.4-6]: nothing behind a refusal is looked at
+                if self.waiting is not None:
+                    self._held_back = packets[index:]
+                    break
+                self._handle(packet, now)
+        except ProtocolError as error:
+            self.fail(error.reason, str(error), now)
+
+    def wait_for(self, decision: Pending) -> None:
+        """A decision about this client comes later: it is not read until then."""
+        self.waiting = decision
+
+    def go_on(self) -> None:
+        """The decision was made."""
+        self.waiting = None
+        self.broker.released.append(self)
+
+    def read_held_back(self, now: float) -> None:
+        """Handle what came behind the packet that had to wait."""
+        packets = self._held_back
+        self._held_back = []
+        self._handle_all(packets, now)
+
+    def receive_eof(self, now: float, text: str = "connection closed by client") -> None:
+        """The connection is gone; called once, whoever closed it."""
+        if self.gone:
+            return
+        self.gone = True
+        self.closing = True
+        self.plain = False
+        self.connection.receive_eof(now)
+        if self._ticket is not None:
+            self._ticket.cancel()
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
+        if self.held_by is not None:
+            waiters = self.held_by.waiters
+            if waiters is not None and self in waiters:
+                waiters.remove(self)
+            self.held_by = None
+        if self.end_reason < 0:
+            self.broker.hooks.disconnected(self, self.client_id, -1, text)
+        else:
+            self.broker.hooks.disconnected(self, self.client_id, self.end_reason, self.end_text)
+        self.broker.sessions.leave(self, now, keep_will=True)
+
+    def next_deadline(self) -> float | None:
+        """See :meth:`Link.next_deadline`."""
+        return None if self.closing else self.connection.next_deadline()
+
+    def tick(self, now: float) -> None:
+        """Keep alive, and the time limit for CONNECT."""
+        for event in self.connection.tick(now):
+            if isinstance(event, Violation):
+                self._violated(event, now)
+
+    def close(self) -> None:
+        """Say the goodbye that the core asked for; the shell closes afterwards."""
+        if not self.closing:
+            self.connection.violate(self.end_reason, self.end_text)
+            self.closing = True
+            self.plain = False
+
+    def sent(self, data: bytes) -> None:
+        """Tell the onlookers what was written; only called when they trace."""
+        pos = 0
+        while pos < len(data):
+            start, end = packet_length(data, pos)
+            packet = decode_packet(data, start, end, data[pos], self.connection.version or 4)
+            self.broker.hooks.packet_out(self, packet)
+            pos = end
+
+    def watch(self) -> None:
+        """The deadline may have come closer: look at it anew."""
+        if self._ticket is not None:
+            self._ticket.cancel()
+        self._ticket = self.broker.deadlines.add(self)
+
+    def endpoint(self) -> Endpoint:
+        """See :meth:`Link.endpoint`."""
+        return Endpoint(self.client_id, self.address, self.port, self.listener_port)
+
+    # -- packets --------------------------------------------------------------------------------
+
+    def _handle(self, packet: p.Packet, now: float) -> None:
+        broker = self.broker
+        broker.metrics.packets_received += 1
+        if broker.hooks.trace:
+            broker.hooks.packet_in(self, packet)
+        if isinstance(packet, Violation):
+            self._violated(packet, now)
+            return
+        session = self.session
+        if session is None:
+            if isinstance(packet, p.Connect):
+                mqtt_connect.connect(self, packet, now)
+            elif isinstance(packet, p.Auth):
+                mqtt_connect.authenticate(self, packet, now)
+            elif isinstance(packet, p.Disconnect):
+                self.closing = True
+            else:
+                # CONNECT waits for its authentication: nothing else may come (section 4.12).
+                self.fail(
+                    int(Reason.PROTOCOL_ERROR), f"{type(packet).__name__} before CONNACK", now
+                )
+            return
+        if isinstance(packet, p.Publish):
+            self._publish(packet, session, now)
+        elif isinstance(packet, p.Puback):
+            self._acknowledged(packet, session, now)
+        elif isinstance(packet, p.Pubrec):
+            self._received(packet, session, now)
+        elif isinstance(packet, p.Pubrel):
+            known = session.incoming.release(packet.packet_id)
+            self._ack(
+                p.PUBCOMP, packet.packet_id, 0 if known else int(Reason.PACKET_IDENTIFIER_NOT_FOUND)
+            )
+        elif isinstance(packet, p.Pubcomp):
+            session.outbox.outgoing.pubcomp(packet.packet_id)
+            session.outbox.pump(now)
+        elif isinstance(packet, p.Pingreq):
+            self.connection.send(p.Pingresp(), now)
+        elif isinstance(packet, p.Subscribe):
+            self._subscribe(packet, session, now)
+        elif isinstance(packet, p.Unsubscribe):
+            self._unsubscribe(packet, session, now)
+        elif isinstance(packet, p.Disconnect):
+            self._disconnect(packet, session, now)
+        elif isinstance(packet, p.Auth):
+            mqtt_connect.authenticate(self, packet, now)
+
+    # -- messages from the client -----------------------------------------------------------------
+
+    def _publish(self, packet: p.Publish, session: Session, now: float) -> None:
+        broker = self.broker
+        metrics = broker.metrics
+        metrics.publish_received += 1
+        metrics.publish_bytes_received += len(packet.payload)
+        if packet.qos > self.max_qos:
+            self.fail(int(Reason.QOS_NOT_SUPPORTED), f"QoS {packet.qos} is not allowed here", now)
+            return
+        if packet.retain and not broker.settings.retain_available:
+            self.fail(int(Reason.RETAIN_NOT_SUPPORTED), "retain is not available", now)
+            return
+        if packet.qos == 2 and not session.incoming.take(packet.packet_id):
+            self._ack(p.PUBREC, packet.packet_id, 0)  # had before, and passed on then
+            return
+        refusal = self._refusal(packet, session)
+        if refusal:
+            self._refuse_publish(packet, session, refusal)
+            return
+        matched = broker.router.publish(self._message(packet, now), session, now)
+        crowded = broker.router.crowded
+        if crowded is not None:
+            self.hold(crowded)
+        if packet.qos:
+            self._ack(
+                p.PUBACK if packet.qos == 1 else p.PUBREC,
+                packet.packet_id,
+                0
+                if matched or self.connection.version != 5
+                else int(Reason.NO_MATCHING_SUBSCRIBERS),
+            )
+
+    def _message(self, packet: p.Publish, now: float) -> Message:
+        properties = packet.properties
+        expires_at = NEVER
+        if properties is not None:
+            expiry_s = properties.get_int(props.MESSAGE_EXPIRY_INTERVAL, -1)
+            if expiry_s >= 0:
+                expires_at = now + expiry_s
+        return Message(
+            packet.topic,
+            packet.payload,
+            packet.qos,
+            packet.retain,
+            properties,
+            expires_at,
+            self.client_id,
+        )
+
+    def _refusal(self, packet: p.Publish, session: Session) -> str:
+        """Why the client may not publish to this topic; empty when it may."""
+        if packet.topic.startswith("$SYS"):
+            return "$SYS is the broker's own to write"
+        authorizer = self.broker.authorizer
+        if authorizer is None:
+            return ""
+        assert self.identity is not None
+        decision = authorizer.authorize(self.identity, PUBLISH, packet.topic)
+        return "" if decision.outcome == ALLOW else decision.text or "not authorised"
+
+    def _refuse_publish(self, packet: p.Publish, session: Session, text: str) -> None:
+        self.broker.hooks.denied(session.client_id, "publish", packet.topic, text)
+        # 3.1.1 has no way to refuse a publish: it is acknowledged and goes nowhere (3.3.5).
+        reason = int(Reason.NOT_AUTHORIZED) if self.connection.version == 5 else 0
+        if packet.qos == 1:
+            self._ack(p.PUBACK, packet.packet_id, reason)
+        elif packet.qos == 2:
+            if reason:
+                session.incoming.release(packet.packet_id)
+            self._ack(p.PUBREC, packet.packet_id, reason)
+
+    def _ack(self, packet_type: int, packet_id: int, reason: int) -> None:
+        if reason and self.connection.version != 5:
+            reason = 0
+        self.connection.send_ack(packet_type, packet_id, reason)
+
+    # -- acknowledgements from the client ------------------------------------------------------
+
+    def _acknowledged(self, packet: p.Puback, session: Session, now: float) -> None:
+        outbox = session.outbox
+        if outbox.outgoing.puback(packet.packet_id) is not None and outbox.waits_for_credit():
+            outbox.pump(now)
+
+    def _received(self, packet: p.Pubrec, session: Session, now: float) -> None:
+        outgoing = session.outbox.outgoing
+        packet_id = packet.packet_id
+        failed = packet.reason >= 0x80
+        known = outgoing.knows(packet_id)
+        outgoing.pubrec(packet_id, failed)
+        if failed:
+            session.outbox.pump(now)
+        else:
+            self._ack(p.PUBREL, packet_id, 0 if known else int(Reason.PACKET_IDENTIFIER_NOT_FOUND))
+
+    # -- subscriptions ----------------------------------------------------------------------------
+
+    def _subscribe(self, packet: p.Subscribe, session: Session, now: float) -> None:
+        identifier = 0
+        if packet.properties is not None and packet.properties.subscription_ids:
+            identifier = packet.properties.subscription_ids[0]
+        reasons = [self._grant(entry, session) for entry in packet.entries]
+        # SUBACK first, so that no client gets a message before it knows its subscription.
+        self.connection.send(p.Suback(packet.packet_id, reasons), now)
+        for entry, reason in zip(packet.entries, reasons, strict=True):
+            self.broker.hooks.subscribed(session.client_id, entry.filter, reason)
+            if reason < 0x80:
+                self.broker.router.subscribe(session, entry, identifier, reason, now)
+
+    def _grant(self, entry: p.SubscribeTo, session: Session) -> int:
+        """The QoS that a subscription is granted, or why not."""
+        authorizer = self.broker.authorizer
+        if authorizer is not None:
+            assert self.identity is not None
+            shared = split_shared(entry.filter)
+            filter = entry.filter if shared is None else shared[1]
+            decision = authorizer.authorize(self.identity, SUBSCRIBE, filter)
+            if decision.outcome != ALLOW:
+                self.broker.hooks.denied(
+                    session.client_id, "subscribe", entry.filter, decision.text
+                )
+                if self.connection.version == 5:
+                    return int(Reason.NOT_AUTHORIZED)
+                return 0x80
+        return min(entry.qos, self.max_qos)
+
+    def _unsubscribe(self, packet: p.Unsubscribe, session: Session, now: float) -> None:
+        reasons = []
+        for filter in packet.filters:
+            existed = self.broker.router.unsubscribe(session, filter)
+            reasons.append(0 if existed else int(Reason.NO_SUBSCRIPTION_EXISTED))
+            self.broker.hooks.unsubscribed(session.client_id, filter)
+        if self.connection.version != 5:
+            reasons = []
+        self.connection.send(p.Unsuback(packet.packet_id, reasons), now)
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def _disconnect(self, packet: p.Disconnect, session: Session, now: float) -> None:
+        properties = packet.properties
+        if properties is not None:
+            expiry_s = properties.get_int(props.SESSION_EXPIRY_INTERVAL, -1)
+            if expiry_s > 0 and session.expiry_s == 0:
+                # [MQTT-3.14.2-2]: it cannot become a lasting session in the end.
+                self.connection.closing = False
+                self.fail(int(Reason.PROTOCOL_ERROR), "session expiry raised from zero", now)
+                return
+            if expiry_s >= 0:
+                session.expiry_s = expiry_s
+        self.closing = True
+        self.plain = False
+        self.end_reason = packet.reason
+        self.end_text = ""
+        self.broker.sessions.leave(self, now, keep_will=packet.reason != 0)
+
+    def _violated(self, event: Violation, now: float) -> None:
+        """The connection has said goodbye; the session learns of it at once."""
+        self.closing = True
+        self.plain = False
+        self.end_reason = event.reason
+        self.end_text = event.text
+        self.broker.sessions.leave(self, now, keep_will=True)
+
+    def fail(self, reason: int, text: str, now: float) -> None:
+        """A fault that only the meaning of a packet shows."""
+        self._violated(self.connection.violate(reason, text), now)
+
+    def begin(self, session: Session) -> None:
+        """The client was accepted: its session's outbox writes to this connection from here on."""
+        connection = self.connection
+        self.plain = (
+            connection.state == CONNECTED
+            and self.broker.fast_lane
+            and self.broker.authorizer is None
+            and not self.broker.hooks.trace
+            and not self.broker.settings.queue_qos0
+            and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)
+        )
+        session.link = self
+
+    def form(self) -> int:
+        """The wire form that this client gets messages in."""
+        return MQTT_5 if self.connection.version == 5 else MQTT_3

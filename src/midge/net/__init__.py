@@ -1,0 +1,1 @@
+"""What does I/O: sockets, event loop, listeners. It knows bytes, not protocols."""

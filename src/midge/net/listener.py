@@ -1,0 +1,121 @@
+"""Listening sockets, opened before an event loop has to do with them.
+
+So a port that is taken is an error at start, with its name, and IPv4 and IPv6 are two sockets that
+the log can name one by one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from midge.limits import LISTEN_BACKLOG
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def open_tcp(host: str | None, port: int, family: int = 0) -> list[socket.socket]:
+    """Sockets that listen on ``port`` of every address of ``host``.
+
+    Args:
+        host: a name or address; ``None`` for all addresses of the machine.
+        port: 0 for a free one, the same for all addresses.
+        family: ``socket.AF_INET`` or ``AF_INET6`` for only these; 0 for both.
+
+    Raises:
+        OSError: nothing could be opened; says which address and why.
+    """
+    addresses = socket.getaddrinfo(
+        host,
+        port,
+        family,
+        socket.SOCK_STREAM,
+        0,
+        socket.AI_PASSIVE | socket.AI_ADDRCONFIG
+        if host is not None and family == 0
+        else socket.AI_PASSIVE,
+    )
+    # IPv4 first, as the log of Mosquitto has it.
+    addresses.sort(key=lambda address: address[0] != socket.AF_INET)
+    for _ in range(16):
+        try:
+            return _open_all(addresses, port)
+        except OSError as error:
+            # A free port of one family can be taken in the other: try again with another one.
+            if port or error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "no port is free in all address families")
+
+
+def _open_all(
+    addresses: Sequence[
+        tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]
+    ],
+    port: int,
+) -> list[socket.socket]:
+    opened: list[socket.socket] = []
+    unsupported: OSError | None = None
+    try:
+        for family, kind, protocol, _, address in addresses:
+            try:
+                listening = socket.socket(family, kind, protocol)
+            except OSError as error:
+                unsupported = error  # a machine without IPv6 still has IPv4
+                continue
+            opened.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                listening.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                if family == socket.AF_INET6 and error.errno == errno.EADDRNOTAVAIL and opened[1:]:
+                    opened.pop().close()  # IPv6 is there but switched off
+                    continue
+                raise
+            if not port:
+                port = listening.getsockname()[1]
+            listening.listen(LISTEN_BACKLOG)
+            listening.setblocking(False)
+    except OSError:
+        for listening in opened:
+            listening.close()
+        raise
+    if not opened:
+        raise unsupported or OSError(errno.EADDRNOTAVAIL, "no address to listen on")
+    return opened
+
+
+def open_unix(path: str) -> socket.socket:
+    """A socket that listens at ``path``; one that nobody serves any more is replaced.
+
+    Raises:
+        OSError: the path is in use, or cannot be made.
+    """
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.exists(path) and _is_abandoned(path):
+            os.unlink(path)
+        listening.bind(path)
+        listening.listen(LISTEN_BACKLOG)
+        listening.setblocking(False)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _is_abandoned(path: str) -> bool:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return False

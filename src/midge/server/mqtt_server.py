@@ -1,0 +1,274 @@
+"""The broker on an event loop: connections in, one write a turn out.
+
+What a turn does: every socket that has something is read, and its packets are handled at once.
+That fills outboxes and marks what else should happen. When all readable sockets have been read,
+:meth:`MqttServer.turn` runs once: it writes each outbox that has bytes, closes what is to be
+closed, and reads again from those who were held back. So a burst of packets to one client is one
+write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from typing import TYPE_CHECKING
+
+from midge.broker.broker import Broker
+from midge.limits import OUTPUT_PIECES_MAX
+from midge.links.mqtt import MqttLink
+from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
+
+if TYPE_CHECKING:
+    from midge.broker.hooks import Hooks
+    from midge.config.settings import ListenerSettings, Settings
+
+
+def new_client_id() -> str:
+    """An id for a client that came without one, in the form that Mosquitto gives."""
+    return str(uuid.uuid4()).upper()
+
+
+class Client(MqttLink):
+    """A link with its stream: it hears what happens there, and writes what its connection has."""
+
+    __slots__ = ("_server", "_stream")
+
+    def __init__(
+        self,
+        server: MqttServer,
+        listener: ListenerSettings,
+        listener_port: int,
+        stream: AsyncioStream,
+        now: float,
+    ) -> None:
+        address, port = stream.peer()
+        super().__init__(server.broker, listener, address, port, listener_port, now)
+        self._server = server
+        self._stream = stream
+
+    def stream_data(self, data: bytes) -> None:
+        """See :class:`midge.net.stream.Handler`."""
+        server = self._server
+        try:
+            self.receive_data(data, server.now())
+        except Exception as error:
+            # A fault of ours, not of the peer's; it must not take others with it.
+            server.broken(self, error)
+            return
+        if self.connection.out or self.closing:
+            server.touched.append(self)
+        server.wake()
+        if (
+            self.held_by is not None
+            or self.waiting is not None
+            or (self._stream.full and len(self.connection.out) > OUTPUT_PIECES_MAX)
+        ):
+            self._stream.pause_reading()
+
+    def stream_writable(self) -> None:
+        """See :class:`midge.net.stream.Handler`."""
+        self.flush(self._server.now())
+        if self.held_by is None and self.waiting is None:
+            self._stream.resume_reading()
+        self._server.wake()
+
+    def stream_closed(self, text: str) -> None:
+        """See :class:`midge.net.stream.Handler`."""
+        self._server.clients.discard(self)
+        self.receive_eof(self._server.now(), text or "connection closed by client")
+        self._server.wake()
+
+    def tick(self, now: float) -> None:
+        """See :meth:`MqttLink.tick`."""
+        super().tick(now)
+        self._server.touched.append(self)
+
+    def flush(self, now: float) -> None:
+        """Write what the connection has, unless the transport is full."""
+        stream = self._stream
+        out = self.connection.out
+        if out and (not stream.full or self.closing):
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self.broker.metrics.bytes_sent += len(data)
+            if self.broker.hooks.trace:
+                self.sent(data)
+            stream.write(data)
+        if self.closing:
+            stream.close()
+        elif not stream.full and self.session is not None:
+            self.session.outbox.written(now)
+
+    def resume(self) -> None:
+        """Nobody needs this client to wait any more."""
+        if self.connection.out or self.closing:
+            self._server.touched.append(self)
+        if not self._stream.full or len(self.connection.out) <= OUTPUT_PIECES_MAX:
+            self._stream.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._stream.abort()
+
+
+class MqttServer:
+    """A broker that serves MQTT in the running event loop.
+
+    Attributes:
+        broker: the core.
+        clients: all connections, also those that have not said who they are.
+        touched: connections that have something to write or are to be closed.
+    """
+
+    def __init__(self, settings: Settings, hooks: Hooks | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.broker = Broker(settings, new_client_id, hooks)
+        self.now = self._loop.time
+        self.clients: set[Client] = set()
+        self.touched: list[Client] = []
+        self._buffer = ReadBuffer()
+        self._woken = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._servers: list[asyncio.Server] = []
+
+    # -- listening ----------------------------------------------------------------------------
+
+    async def listen(self, listening: socket.socket, listener: ListenerSettings) -> None:
+        """Accept connections from a listening socket."""
+        buffer = self._buffer
+        name = listening.getsockname()
+        port = name[1] if isinstance(name, tuple) else 0
+
+        def opened(stream: AsyncioStream) -> Client | None:
+            return self._open(stream, listener, port)
+
+        def protocol() -> AsyncioStream:
+            return AsyncioStream(buffer, opened)
+
+        if listening.family == socket.AF_UNIX:
+            server: asyncio.Server = await self._loop.create_unix_server(protocol, sock=listening)
+        else:
+            server = await self._loop.create_server(protocol, sock=listening, backlog=1024)
+        self._servers.append(server)
+
+    def _open(self, stream: AsyncioStream, listener: ListenerSettings, port: int) -> Client | None:
+        if not self._admits(stream, listener):
+            return None
+        client = Client(self, listener, port, stream, self.now())
+        self.clients.add(client)
+        self.broker.hooks.opened(client)
+        self.wake()
+        return client
+
+    def _admits(self, stream: AsyncioStream, listener: ListenerSettings) -> bool:
+        total = self.broker.settings.connections_max
+        of_listener = listener.connections_max
+        if 0 <= total <= len(self.clients):
+            self.broker.hooks.not_admitted(stream.peer()[0], "global_max_connections")
+            return False
+        if of_listener >= 0:
+            count = sum(client.listener is listener for client in self.clients)
+            if count >= of_listener:
+                self.broker.hooks.not_admitted(stream.peer()[0], "max_connections")
+                return False
+        return True
+
+    # -- turns --------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """See to it that :meth:`turn` runs when all readable sockets have been read."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self.turn)
+
+    def turn(self) -> None:
+        """Do what this turn of the loop has left to do."""
+        self._woken = False
+        now = self.now()
+        broker = self.broker
+        if self.touched:
+            touched = self.touched
+            self.touched = []
+            for client in touched:
+                client.flush(now)
+        if broker.dirty:
+            dirty = broker.dirty.copy()
+            broker.dirty.clear()  # the same list stays: outboxes hold on to it
+            for outbox in dirty:
+                link = outbox.link
+                if link is not None and outbox.chunks:
+                    assert isinstance(link, Client)
+                    link.flush(now)
+        if broker.ending:
+            self._end_links(now)
+        if broker.released:
+            released = broker.released.copy()
+            broker.released.clear()
+            for link in released:
+                assert isinstance(link, Client)
+                if link.held_by is None and link.waiting is None:
+                    link.resume()
+        if broker.dirty or self.touched or broker.ending:
+            self.wake()  # what was written gave credit for more
+        self._arm(now)
+
+    def _end_links(self, now: float) -> None:
+        ending = self.broker.ending.copy()
+        self.broker.ending.clear()
+        for link in ending:
+            assert isinstance(link, Client)
+            link.close()
+            link.flush(now)
+
+    def broken(self, client: Client, error: Exception) -> None:
+        """Handling a client's bytes raised: that is a bug. Cut the client, keep the broker."""
+        self.broker.hooks.failed(client, error)
+        client.abort()
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _arm(self, now: float) -> None:
+        when = self.broker.next_deadline()
+        if when is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= when:
+                return  # it will look again when it fires
+            self._timer.cancel()
+        self._timer_at = when
+        self._timer = self._loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        # A loop's clock may fire a hair early; what is due then is due now.
+        self.broker.tick(max(self.now(), self._timer_at))
+        self.wake()
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Stop listening, tell every client, and let them read it.
+
+        Args:
+            timeout_s: after so long, connections that are still there are cut.
+        """
+        for server in self._servers:
+            server.close()
+        self.broker.shut_down(self.now())
+        for client in list(self.clients):
+            if client.session is None:
+                client.closing = True
+                self.touched.append(client)
+        self.turn()
+        deadline = self.now() + timeout_s
+        while self.clients and self.now() < deadline:
+            await asyncio.sleep(0.01)
+        for client in list(self.clients):
+            client.abort()
+        while self.clients and self.now() < deadline + 1.0:
+            await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,1 @@
+"""What makes programs that talk through midge testable: clocks that are moved, peers in memory."""

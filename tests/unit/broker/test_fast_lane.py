@@ -1,0 +1,128 @@
+"""The fast lane against the long way: the same bytes in must give the same bytes out."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midge.broker.fanout import respell
+from midge.mqtt import packets as p
+from midge.mqtt.encode import encode
+from midge.mqtt.properties import CONTENT_TYPE, MAXIMUM_PACKET_SIZE, TOPIC_ALIAS_MAXIMUM, Properties
+from midge.testing.pair import Peer, World
+
+TOPICS = ["a", "a/b", "a/c", "b", "$x/a", "ü/é"]
+FILTERS = ["a", "a/#", "+", "#", "a/b", "$x/#", "$share/g/a/+", "ü/é"]
+
+plain_publishes = st.builds(
+    p.Publish,
+    topic=st.sampled_from(TOPICS),
+    payload=st.binary(max_size=300),
+)
+other_packets = st.one_of(
+    st.builds(
+        p.Publish,
+        topic=st.sampled_from(TOPICS),
+        payload=st.binary(max_size=20),
+        retain=st.just(True),
+    ),
+    st.builds(
+        p.Publish,
+        topic=st.sampled_from(TOPICS),
+        qos=st.just(1),
+        packet_id=st.integers(1, 50),
+    ),
+    st.just(p.Pingreq()),
+    st.just(p.Publish("a", b"x", properties=Properties({CONTENT_TYPE: "text"}))),
+)
+# Runs of the same packet are what the lane is made for, so they must be common here.
+runs = st.tuples(st.one_of(plain_publishes, plain_publishes, other_packets), st.integers(1, 5))
+traffic = st.lists(runs, min_size=1, max_size=12)
+subscriptions = st.lists(
+    st.tuples(st.sampled_from(FILTERS), st.integers(0, 2), st.booleans()), min_size=1, max_size=4
+)
+subscribers = st.lists(
+    st.tuples(st.sampled_from([4, 5]), st.sampled_from(["", "alias", "small"]), subscriptions),
+    min_size=1,
+    max_size=4,
+)
+
+
+def outcome(
+    fast_lane: bool,
+    version: int,
+    who: list[tuple[int, str, list[tuple[str, int, bool]]]],
+    data: bytes,
+    cuts: list[int],
+) -> list[list[p.Packet]]:
+    world = World(fast_lane=fast_lane)
+    peers: list[Peer] = []
+    for number, (peer_version, trait, filters) in enumerate(who):
+        values: dict[int, int | str | bytes] = {}
+        if trait == "alias":
+            values[TOPIC_ALIAS_MAXIMUM] = 1
+        elif trait == "small":
+            values[MAXIMUM_PACKET_SIZE] = 100
+        peer = world.connect(
+            f"s{number}",
+            version=peer_version,
+            properties=Properties(values) if peer_version == 5 and values else None,
+        )
+        for filter, qos, no_local in filters:
+            peer.subscribe(
+                filter,
+                qos,
+                no_local=no_local and peer_version == 5 and not filter.startswith("$share"),
+            )
+        peers.append(peer)
+    publisher = world.connect("publisher", version=version)
+    chunks = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    publisher.send_chunks(*chunks)
+    return [peer.take() for peer in [*peers, publisher]]
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from([4, 5]), subscribers, traffic, st.data())
+def test_with_and_without_the_fast_lane_everybody_gets_the_same(
+    version: int,
+    who: list[tuple[int, str, list[tuple[str, int, bool]]]],
+    sent: list[tuple[p.Packet, int]],
+    draw: st.DataObject,
+) -> None:
+    data = b"".join(encode(packet, version) * count for packet, count in sent)
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=3)))
+    fast = outcome(True, version, who, data, cuts)
+    slow = outcome(False, version, who, data, cuts)
+    assert fast == slow
+
+
+def test_the_lane_is_really_taken() -> None:
+    world = World()
+    receiver = world.connect("r", version=4)
+    receiver.subscribe("a/#")
+    publisher = world.connect("p", version=4)
+    data = encode(p.Publish("a/b", b"x"), 4) * 10
+    router = world.broker.router
+    consumed = router.fanout.forward_plain(data, 4, router, publisher.link, 0.0)
+    assert consumed == len(data)
+    assert receiver.link.connection.out == [data]  # one slice for the whole run
+
+
+@given(st.lists(plain_publishes, min_size=1, max_size=10))
+def test_respelling_a_run_is_encoding_it_in_the_other_version(sent: list[p.Publish]) -> None:
+    three = b"".join(encode(packet, 4) for packet in sent)
+    five = b"".join(encode(packet, 5) for packet in sent)
+    assert respell(three, 4) == five
+    assert respell(five, 5) == three
+
+
+def test_an_invalid_topic_in_the_lane_is_an_error_of_its_sender_alone() -> None:
+    world = World()
+    receiver = world.connect("r", version=4)
+    receiver.subscribe("#")
+    publisher = world.connect("p", version=4)
+    good = encode(p.Publish("a", b"x"), 4)
+    publisher.send(good + b"\x30\x04\x00\x02a+" + good)
+    assert publisher.closed
+    assert not receiver.closed
+    assert [packet.payload for packet in receiver.messages()] == [b"x"]
