@@ -150,7 +150,7 @@ class Fanout:
                 break
             last_topic = topic
             topic = data[start + 2 : body]
-            if topic == last_topic:  # so the receivers are the same
+            if topic == last_topic and receivers is not None:  # so they are the same again
                 prefix = data[pos : body + bare]
                 step = end - pos
                 first = pos

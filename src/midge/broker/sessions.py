@@ -121,10 +121,12 @@ class Sessions:
             will_at = min(now + will_delay_s(session.will), ends_at)
         absence = Absence(self._broker, session, will_at, ends_at)
         session.absence = absence
-        if min(will_at, ends_at) <= now:
+        if ends_at <= now:
+            self.end(session, now)
+            return
+        if will_at <= now:
             absence.tick(now)
-        if session.absence is absence:
-            absence.ticket = self._broker.deadlines.add(absence)
+        absence.ticket = self._broker.deadlines.add(absence)
 
     def _end_of(self, session: Session, now: float) -> float:
         cap = self._broker.settings.persistent_client_expiration_s

@@ -291,6 +291,7 @@ class Client:
         elif isinstance(packet, p.Auth):
             events.append(Authenticating(packet.reason, packet.properties))
         elif isinstance(packet, Violation):
+            self.connection.violate(packet.reason, packet.text)
             self._over = True
             events.append(Disconnected(BY_CLIENT, packet.reason, packet.text))
 
@@ -510,7 +511,7 @@ class Client:
                 self._send(p.Pubrel(packet_id), now)
             else:
                 self._send(_numbered(item.packet, packet_id, True), now)
-        while self.connected and session.queue and not session.unsent:
+        while self.connected and session.queue:
             item = session.queue[0]
             if item.qos and session.room() <= 0:
                 return

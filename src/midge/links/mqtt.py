@@ -273,9 +273,15 @@ class MqttLink(Link):
         if packet.qos == 2 and not session.incoming.take(packet.packet_id):
             self._ack(p.PUBREC, packet.packet_id, 0)  # had before, and passed on then
             return
+        payload_max = broker.settings.payload_bytes_max
+        if payload_max and len(packet.payload) > payload_max:
+            self._refuse_publish(
+                packet, session, f"more than {payload_max} bytes", int(Reason.QUOTA_EXCEEDED)
+            )
+            return
         refusal = self._refusal(packet, session)
         if refusal:
-            self._refuse_publish(packet, session, refusal)
+            self._refuse_publish(packet, session, refusal, int(Reason.NOT_AUTHORIZED))
             return
         matched = broker.router.publish(self._message(packet, now), session, now)
         crowded = broker.router.crowded
@@ -318,10 +324,11 @@ class MqttLink(Link):
         decision = authorizer.authorize(self.identity, PUBLISH, packet.topic)
         return "" if decision.outcome == ALLOW else decision.text or "not authorised"
 
-    def _refuse_publish(self, packet: p.Publish, session: Session, text: str) -> None:
+    def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
         self.broker.hooks.denied(session.client_id, "publish", packet.topic, text)
         # 3.1.1 has no way to refuse a publish: it is acknowledged and goes nowhere (3.3.5).
-        reason = int(Reason.NOT_AUTHORIZED) if self.connection.version == 5 else 0
+        if self.connection.version != 5:
+            reason = 0
         if packet.qos == 1:
             self._ack(p.PUBACK, packet.packet_id, reason)
         elif packet.qos == 2:
@@ -413,7 +420,8 @@ class MqttLink(Link):
         self.broker.sessions.leave(self, now, keep_will=packet.reason != 0)
 
     def _violated(self, event: Violation, now: float) -> None:
-        """The connection has said goodbye; the session learns of it at once."""
+        """Say goodbye; the session learns of it at once."""
+        self.connection.violate(event.reason, event.text)
         self.closing = True
         self.plain = False
         self.end_reason = event.reason
@@ -422,7 +430,7 @@ class MqttLink(Link):
 
     def fail(self, reason: int, text: str, now: float) -> None:
         """A fault that only the meaning of a packet shows."""
-        self._violated(self.connection.violate(reason, text), now)
+        self._violated(Violation(reason, text), now)
 
     def begin(self, session: Session) -> None:
         """The client was accepted: its session's outbox writes to this connection from here on."""
@@ -433,6 +441,7 @@ class MqttLink(Link):
             and self.broker.authorizer is None
             and not self.broker.hooks.trace
             and not self.broker.settings.queue_qos0
+            and not self.broker.settings.payload_bytes_max
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)
         )
         session.link = self

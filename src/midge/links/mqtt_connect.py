@@ -52,8 +52,17 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
         return
     client_id = packet.client_id
     if not client_id:
-        client_id = _prefix(link) + link.broker.new_client_id()
-    elif link.listener.use_username_as_client_id and packet.username:
+        client_id = _new_client_id(link)
+    if link.listener.use_username_as_client_id:
+        if not packet.username:
+            refuse(
+                link,
+                client_id,
+                int(Reason.NOT_AUTHORIZED),
+                "a user name is needed here: it becomes the client id",
+                now,
+            )
+            return
         client_id = packet.username
     method = None if properties is None else properties.get_str(props.AUTHENTICATION_METHOD)
     if method is not None:
@@ -130,9 +139,15 @@ def _keepalive_too_long(link: MqttLink, keepalive_s: int) -> bool:
     return bool(longest) and (keepalive_s == 0 or keepalive_s > longest)
 
 
-def _prefix(link: MqttLink) -> str:
+def _new_client_id(link: MqttLink) -> str:
+    """An id that no session has [MQTT-3.2.2-16]."""
     prefix = link.listener.auto_id_prefix
-    return link.broker.settings.auto_id_prefix if prefix is None else prefix
+    if prefix is None:
+        prefix = link.broker.settings.auto_id_prefix
+    while True:
+        client_id = prefix + link.broker.new_client_id()
+        if link.broker.sessions.get(client_id) is None:
+            return client_id
 
 
 def refuse(link: MqttLink, client_id: str, reason: int, text: str, now: float) -> None:

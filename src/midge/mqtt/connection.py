@@ -6,8 +6,8 @@ what comes in, and keep alive. It does not know sessions, topics or messages: wh
 its owner's affair.
 
 A peer that breaks the protocol never raises out of here: the list of packets ends with a
-:class:`Violation`, the goodbye that the specification asks for is already queued, and nothing more
-is read.
+:class:`Violation`, and nothing more is read. Its owner first answers the packets in front of it,
+and then has :meth:`Connection.violate` queue the goodbye that the specification asks for.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from midge.mqtt.states import (
     CLOSED,
     CONNECTED,
     CONNECTING,
+    DISCONNECT_REASONS,
     NEW,
     SERVER,
     STATE_NAMES,
@@ -84,6 +85,7 @@ class Connection:
 
     __slots__ = (
         "_aliases",
+        "_broken",
         "_heard",
         "_in_hand",
         "_needed",
@@ -129,13 +131,13 @@ class Connection:
         self._heard = now
         self._sent = now
         self._pinged = False
+        self._broken = False  # the peer broke the protocol: nothing more is read
 
     # -- in ----------------------------------------------------------------------------------
 
     def receive_data(self, data: bytes, now: float) -> list[p.Packet]:
         """Read a chunk; returns the packets that it completes, with a :class:`Violation` last."""
-        self._heard = now
-        if self.state == CLOSED:
+        if self.state == CLOSED or self._broken:
             return []
         if self._pending:
             data = self.take_pending(data)
@@ -161,8 +163,11 @@ class Connection:
         except ProtocolError as error:
             if self.state == NEW and self.role == SERVER:
                 self._recognise_version(data, pos)
-            events.append(self.violate(error.reason, str(error)))
+            self._broken = True
+            events.append(Violation(error.reason, str(error)))
             return events
+        if pos:
+            self._heard = now  # a whole packet counts, a piece of one does not [MQTT-3.1.2-22]
         if pos < size:
             self._pending = bytearray(data[pos:] if pos else data)
         return events
@@ -223,6 +228,8 @@ class Connection:
         elif packet_type == p.PINGRESP:
             self._pinged = False
         elif packet_type == p.DISCONNECT:
+            assert isinstance(packet, p.Disconnect)
+            self._check_disconnect(packet)
             self.closing = True
         return packet
 
@@ -240,6 +247,16 @@ class Connection:
         if self.role == SERVER and properties.subscription_ids:
             # [MQTT-3.3.4-6]
             raise ProtocolError("a client's PUBLISH has a subscription identifier")
+
+    def _check_disconnect(self, packet: p.Disconnect) -> None:
+        values = {} if packet.properties is None else packet.properties.values
+        # A server does not set the session's end, a client does not name another server.
+        foreign = props.SERVER_REFERENCE if self.role == SERVER else props.SESSION_EXPIRY_INTERVAL
+        if packet.reason not in DISCONNECT_REASONS[self.role] or foreign in values:
+            raise ProtocolError(  # [MQTT-3.14.2-1], [MQTT-3.14.2-2]
+                f"DISCONNECT with reason {packet.reason:#04x} or a property that is not for a "
+                f"{'client' if self.role == SERVER else 'server'} to send"
+            )
 
     def _check_order(self, packet_type: int) -> None:
         allowed = ALLOWED[self.role][self.state]
@@ -326,7 +343,10 @@ class Connection:
             self.receive_maximum = properties.get_int(props.RECEIVE_MAXIMUM)
 
     def violate(self, reason: int, text: str) -> Violation:
-        """Close because of ``reason``: queue the goodbye that the version and state allow."""
+        """Close because of ``reason``: queue the goodbye that the version and state allow.
+
+        The second call of it says nothing more.
+        """
         if self.state == CLOSED:
             return Violation(reason, text)
         self._say_goodbye(reason, text)
@@ -336,7 +356,7 @@ class Connection:
 
     def _say_goodbye(self, reason: int, text: str) -> None:
         if self.role == SERVER and self.state != CONNECTED:
-            if reason == Reason.UNSUPPORTED_PROTOCOL_VERSION:
+            if reason == Reason.UNSUPPORTED_PROTOCOL_VERSION and self.version != p.MQTT_5:
                 # Whoever speaks an unknown version understands the oldest answer best
                 # [3.1.1: MQTT-3.1.2-2].
                 self.out.append(encode(p.Connack(V3_UNACCEPTABLE_PROTOCOL), p.MQTT_311))

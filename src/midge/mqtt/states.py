@@ -46,6 +46,12 @@ ALLOWED: Final = (
     (_bits(p.CONNECT), _FROM_CLIENT, _FROM_CLIENT, 0),
 )
 
+#: The reason codes of a DISCONNECT, by who receives it (table 3-10: "sent by").
+DISCONNECT_REASONS: Final = (
+    frozenset((0, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3))),
+    frozenset((0, 4, *range(0x80, 0x84), 0x90, *range(0x93, 0x9A))),
+)
+
 #: What 5.0 allows beyond that: AUTH both ways, DISCONNECT from the server.
 ALLOWED_V5: Final = (
     (0, _bits(p.AUTH, p.DISCONNECT), _bits(p.AUTH, p.DISCONNECT), 0),

@@ -126,3 +126,10 @@ def test_an_invalid_topic_in_the_lane_is_an_error_of_its_sender_alone() -> None:
     assert publisher.closed
     assert not receiver.closed
     assert [packet.payload for packet in receiver.messages()] == [b"x"]
+
+
+def test_an_empty_topic_does_not_slip_through_the_lane() -> None:
+    world = World()
+    publisher = world.connect("p", version=5)
+    publisher.send(b"\x30\x05\x00\x00\x00hi")
+    assert publisher.closed
