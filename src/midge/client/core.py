@@ -312,6 +312,9 @@ class Client:
             for packet_id, token in self.session.lost():
                 events.append(Published(token, packet_id, 0, None))
         self._flush(events, now)
+        # QoS 0 messages know no window. The next one goes out at once, so these go before it.
+        for item in self.session.take_qos_0():
+            self._send_queued(item, events, now)
 
     def _apply_limits(self, granted: Properties) -> None:
         """Keep from now on to what the CONNACK allows (section 3.2.2.3)."""
@@ -399,6 +402,10 @@ class Client:
             check_topic(topic)
             self._checked_topic = topic
         packet = p.Publish(topic, payload, qos, retain, False, 0, properties)
+        if qos == 0 and not retain and self.connected:
+            # Nothing can be wrong with it: the way of a program that publishes much.
+            self._send(packet, now)
+            return 0
         return self._submit(packet, packet, now)
 
     def _publish_alias(
@@ -512,22 +519,21 @@ class Client:
             else:
                 self._send(_numbered(item.packet, packet_id, True), now)
         while self.connected and session.queue:
-            item = session.queue[0]
-            if item.qos and session.room() <= 0:
+            if session.queue[0].qos and session.room() <= 0:
                 return
-            session.queue.popleft()
-            try:
-                self._check_taken(item.packet)
-                if item.qos:
-                    self._send_new(item.packet, item, now)
-                else:
-                    self._send(item.packet, now)
-            except ProtocolError as error:
-                # It was taken in before we knew what this server allows.
-                events.append(Published(item.token, 0, error.reason, None))
-                continue
-            if not item.qos:
-                events.append(Published(item.token, 0, 0, None))
+            self._send_queued(session.queue.popleft(), events, now)
+
+    def _send_queued(self, item: Pending, events: list[Event], now: float) -> None:
+        try:
+            self._check_taken(item.packet)
+            if item.qos:
+                self._send_new(item.packet, item, now)
+                return
+            self._send(item.packet, now)
+            events.append(Published(item.token, 0, 0, None))
+        except ProtocolError as error:
+            # It was taken in before we knew what this server allows.
+            events.append(Published(item.token, 0, error.reason, None))
 
     def _send_new(self, packet: p.Publish, item: Pending, now: float) -> None:
         packet_id = self._next_id()

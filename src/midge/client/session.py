@@ -71,6 +71,13 @@ class ClientSession:
         """Bound the messages in flight."""
         self.outgoing.window = min(size, PACKET_ID_MAX - REQUESTS_MAX)
 
+    def take_qos_0(self) -> list[Pending]:
+        """Take the QoS 0 messages out of the queue, in their order."""
+        taken = [item for item in self.queue if item.qos == 0]
+        if taken:
+            self.queue = deque(item for item in self.queue if item.qos)
+        return taken
+
     # -- acknowledgements -------------------------------------------------------------------
 
     def acknowledged(self, packet_id: int) -> int:

@@ -585,3 +585,14 @@ def test_too_large_is_told_before_anything_is_in_flight() -> None:
         client.publish("t", b"x" * 100, server.now, 1)
     assert client.session.idle()
     assert client.connected
+
+
+def test_qos_0_messages_keep_their_order_when_the_connection_comes() -> None:
+    client = Client(p.Connect("me"), inflight_messages_max=1)
+    server = Scripted(client)
+    for qos, payload in [(1, b"1"), (0, b"2"), (1, b"3"), (0, b"4")]:
+        client.publish("t", payload, server.now, qos)
+    server.accept()
+    client.publish("t", b"5", server.now)
+    assert [packet.payload for packet in server.take()] == [b"1", b"2", b"4", b"5"]  # type: ignore[attr-defined]
+    assert len(client.session.queue) == 1
