@@ -279,7 +279,12 @@ class Connection:
 
     def _recognise_version(self, data: bytes, pos: int) -> None:
         """Learn the version from a CONNECT that could not be read, to say goodbye in it."""
-        start, _ = packet_length(data, pos) if data[pos] >> 4 == p.CONNECT else (0, 0)
+        if data[pos] >> 4 != p.CONNECT:
+            return
+        try:
+            start, _ = packet_length(data, pos)
+        except ProtocolError:
+            return
         if start and data[start : start + 7] == b"\x00\x04MQTT\x05":
             self.version = p.MQTT_5
         elif start and data[start : start + 7] in (b"\x00\x04MQTT\x04", b"\x00\x06MQIsd"):

@@ -50,7 +50,7 @@ def run(
 
     Args:
         config_file: a ``mosquitto.conf``; ``None`` for the defaults, which listen on loopback.
-        ports: listen on these ports, in addition to what the configuration says.
+        ports: listen on these ports, where the configuration has no listener.
         verbose: log everything.
         quiet: log nothing.
         daemon: go into the background.
@@ -121,9 +121,10 @@ def read_directory(path: str) -> list[tuple[str, str]]:
 
 def report(error: ConfigError) -> None:
     """Say on standard error what is wrong with a configuration, and where."""
-    print(error, file=sys.stderr)
-    if error.file is not None and error.line is not None:
-        print(f"Error found at {error.file}:{error.line}.", file=sys.stderr)
+    from midge.config.mosquitto_conf import error_lines
+
+    for line in error_lines(error):
+        print(line, file=sys.stderr)
 
 
 def daemonise() -> None:
