@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ EXPENSIVE = [
     "dataclasses",
     "importlib.metadata",
     "tomllib",
+    "json",
 ]
 
 
@@ -77,14 +80,20 @@ def test_a_flag_that_is_none_says_where_help_is(
 def imported_by(statement: str) -> set[str]:
     """The modules that a fresh interpreter has after a statement, and had not before."""
     code = (
-        "import json, sys; before = set(sys.modules)\n"
+        "import sys; before = set(sys.modules)\n"
         f"{statement}\n"
-        "print(json.dumps(sorted(set(sys.modules) - before)))"
+        "loaded = sorted(set(sys.modules) - before)\n"
+        "import json; print(json.dumps(loaded))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(Path(midge.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
-    return set(json.loads(done.stdout))
+    return set(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_a_file_is_the_message(tmp_path: Path) -> None:
     (tmp_path / "message").write_bytes(b"\0one\ntwo\n")
     assert load_payload(options) == b"\0one\ntwo\n"
     options.file = str(tmp_path / "nothing")
-    with pytest.raises(FlagError, match="Unable to read file .*nothing.*: No such file"):
+    with pytest.raises(FlagError, match=r"Unable to read file .*nothing.*: No such file"):
         load_payload(options)
 
 
@@ -104,5 +104,5 @@ def test_an_empty_standard_input_is_an_error(stdin: int) -> None:
     os.close(stdin)
     options = PubOptions()
     options.source = STDIN_WHOLE
-    with pytest.raises(FlagError, match="^Error: Zero length input"):
+    with pytest.raises(FlagError, match=r"^Error: Zero length input"):
         load_payload(options)
