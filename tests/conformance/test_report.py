@@ -75,6 +75,12 @@ def test_taking_one_marker_out_of_the_real_tests_is_noticed() -> None:
     assert set(report.missing) - set(complete.missing) == {victim}
 
 
+def test_every_testable_statement_that_binds_a_server_has_a_test_and_no_marker_is_wrong() -> None:
+    report = Report(ALL, marked_below(TESTS))
+    assert [statement.id for statement in report.missing] == []
+    assert report.unknown == []
+
+
 def test_each_identifier_stands_once_and_the_tables_have_the_size_of_the_standards() -> None:
     assert len(BY_ID) == len(ALL)
     assert len(V5) == 252
