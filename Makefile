@@ -1,0 +1,50 @@
+# The daily commands. `make` alone says what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help setup run test lint format bench spec clean
+
+help:
+	@echo "make run     set up and start the broker with the embedded defaults"
+	@echo "make test    set up and run every test"
+	@echo "make lint    ruff and mypy"
+	@echo "make bench   measure against the brokers on this machine"
+	@echo "make spec    which statements of the MQTT standards have a test"
+	@echo "make setup   everything that the others need, in $(VENV)"
+	@echo "make format  let ruff lay out the code"
+	@echo "make clean   remove what setup and the tests made"
+
+setup: $(READY)
+
+$(READY): pyproject.toml scripts/setup scripts/setup-peers package.json
+	PYTHON=$(PYTHON) VENV=$(VENV) sh scripts/setup
+	sh scripts/setup-peers
+	@touch $(READY)
+
+run: $(READY)
+	$(BIN)/midge broker
+
+test: $(READY)
+	$(BIN)/python -m pytest -q --durations=10
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+spec: $(READY)
+	$(BIN)/python -m tests.conformance.report
+
+clean:
+	rm -rf $(VENV) node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info

@@ -1,0 +1,37 @@
+"""What all tests share: peers that may be missing, and a broker as a process of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.peers import missing
+from tests.process import BrokerProcess
+
+# A slow machine is no failure of a property.
+settings.register_profile(
+    "midge", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("midge")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose peer is missing, with the reason; in CI that is a failure."""
+    for marker in item.iter_markers("peer"):
+        for name in marker.args:
+            why = missing(name)
+            if why is not None:
+                if os.environ.get("CI"):
+                    pytest.fail(f"a peer is missing in CI: {why}", pytrace=False)
+                pytest.skip(why)
+
+
+@pytest.fixture
+def broker_process(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """``midge broker`` with a configuration that lets everybody in, on a port of its own."""
+    with BrokerProcess(tmp_path) as broker:
+        yield broker

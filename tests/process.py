@@ -1,0 +1,110 @@
+"""A broker as a process of its own, started on a free port and ended by its pid."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+CONFIGURATION = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+"""
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class BrokerProcess:
+    """``midge broker -c FILE``.
+
+    ``MIDGE_TEST_BROKER`` names another command to test the tests with, for example
+    ``/usr/sbin/mosquitto``.
+
+    Args:
+        directory: where configuration and log are written.
+        extra: more lines of configuration.
+
+    Attributes:
+        port: where it listens.
+        process: the process.
+    """
+
+    def __init__(self, directory: Path, extra: str = "") -> None:
+        self.port = free_port()
+        self._log = directory / "broker.log"
+        self._file = directory / "broker.conf"
+        self._file.write_text(CONFIGURATION.format(port=self.port) + extra)
+        other = os.environ.get("MIDGE_TEST_BROKER")
+        self._command = (
+            shlex.split(other) if other else [sys.executable, "-m", "midge", "broker"]
+        ) + ["-c", str(self._file)]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self.process is not None
+        return self.process.pid
+
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self._log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it and wait until it accepts connections."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the broker ended at once:\n{self.log()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        self.stop()
+        raise RuntimeError(f"the broker does not listen:\n{self.log()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it by its pid; returns its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            os.kill(self.process.pid, number)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
+
+    def __enter__(self) -> BrokerProcess:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        status = self.stop()
+        log = self.log()
+        if exc is not None:
+            print(f"--- the broker's log ---\n{log}")
+            return
+        assert status == 0, f"the broker ended with status {status}:\n{log}"
+        assert not re.search(r"Traceback|fault in the broker", log), log
