@@ -76,24 +76,27 @@ class Fanout:
         """Give ``message`` to all receivers; returns one that its publisher should wait for."""
         crowded: Outbox | None = None
         upgrade = self._settings.upgrade_outgoing_qos
-        variants: list[Delivery | None] = [None] * 8
+        made: dict[int, Delivery] = {}  # one for all who get it in the same form
+        delivery: Delivery | None = None
+        last_variant = -1
         for subscription in receivers.subscriptions:
             if subscription.no_local and subscription.session is origin:
                 continue
-            outbox = subscription.outbox
             qos = subscription.qos
             if message.qos < qos and not upgrade:
                 qos = message.qos
             retain = message.retain and subscription.retain_as_published
             if subscription.ids:
-                delivery: Delivery | None = Delivery(message, qos, retain, subscription.ids)
+                delivery = Delivery(message, qos, retain, subscription.ids)
+                last_variant = -1
             else:
                 variant = qos | retain << 2
-                delivery = variants[variant]
-                if delivery is None:
-                    delivery = Delivery(message, qos, retain)
-                    variants[variant] = delivery
-            assert delivery is not None
+                if variant != last_variant or delivery is None:
+                    delivery = made.get(variant)
+                    if delivery is None:
+                        made[variant] = delivery = Delivery(message, qos, retain)
+                    last_variant = variant
+            outbox = subscription.outbox
             outbox.deliver(delivery, now)
             if outbox.crowded and not outbox.stalled:
                 crowded = outbox

@@ -7,7 +7,7 @@ is queued when the router has taken the message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import ALLOW, PUBLISH, SUBSCRIBE, Identity, Pending
 from midge.broker.broker import Broker
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from midge.config.settings import ListenerSettings
 
 #: A PUBLISH at QoS 0, not retained, not a duplicate: what the fast lane begins with.
-_PLAIN = 0x30
+_PLAIN: Final = 0x30
+_ID_NOT_FOUND: Final = 0x92
+_NO_SUBSCRIBERS: Final = 0x10
 
 
 class MqttLink(Link):
@@ -51,8 +53,10 @@ class MqttLink(Link):
     """
 
     __slots__ = (
+        "_asked",
         "_held_back",
         "_ticket",
+        "_trace",
         "address",
         "auth_method",
         "authentication",
@@ -97,6 +101,9 @@ class MqttLink(Link):
         self.max_qos: int = listener.max_qos
         self.plain = False
         self.problem_information = True
+        self._trace = broker.hooks.trace
+        # Whether a publish needs a look that most brokers do not ask for.
+        self._asked = broker.authorizer is not None or settings.payload_bytes_max > 0
         self.waiting: Pending | None = None
         self._held_back: list[p.Packet] = []
         self._ticket: Ticket | None = broker.deadlines.add(self)
@@ -122,6 +129,7 @@ class MqttLink(Link):
         self._handle_all(connection.receive_data(data, now), now)
 
     def _handle_all(self, packets: list[p.Packet], now: float) -> None:
+        self.broker.metrics.packets_received += len(packets)
         try:
             for index, packet in enumerate(packets):
                 if self.closing:
@@ -129,7 +137,12 @@ class MqttLink(Link):
                 if self.waiting is not None:
                     self._held_back = packets[index:]
                     break
-                self._handle(packet, now)
+                if self._trace:
+                    self.broker.hooks.packet_in(self, packet)
+                if self.session is None:
+                    self._handle_first(packet, now)
+                else:
+                    self._handle(packet, self.session, now)
         except ProtocolError as error:
             self.fail(error.reason, str(error), now)
 
@@ -210,42 +223,37 @@ class MqttLink(Link):
 
     # -- packets --------------------------------------------------------------------------------
 
-    def _handle(self, packet: p.Packet, now: float) -> None:
-        broker = self.broker
-        broker.metrics.packets_received += 1
-        if broker.hooks.trace:
-            broker.hooks.packet_in(self, packet)
-        if isinstance(packet, Violation):
+    def _handle_first(self, packet: p.Packet, now: float) -> None:
+        """A packet of a client that has not come in yet."""
+        if isinstance(packet, p.Connect):
+            mqtt_connect.connect(self, packet, now)
+        elif isinstance(packet, p.Auth):
+            mqtt_connect.authenticate(self, packet, now)
+        elif isinstance(packet, Violation):
             self._violated(packet, now)
-            return
-        session = self.session
-        if session is None:
-            if isinstance(packet, p.Connect):
-                mqtt_connect.connect(self, packet, now)
-            elif isinstance(packet, p.Auth):
-                mqtt_connect.authenticate(self, packet, now)
-            elif isinstance(packet, p.Disconnect):
-                self.closing = True
-            else:
-                # CONNECT waits for its authentication: nothing else may come (section 4.12).
-                self.fail(
-                    int(Reason.PROTOCOL_ERROR), f"{type(packet).__name__} before CONNACK", now
-                )
-            return
+        elif isinstance(packet, p.Disconnect):
+            self.closing = True
+        else:
+            # CONNECT waits for its authentication: nothing else may come (section 4.12).
+            self.fail(int(Reason.PROTOCOL_ERROR), f"{type(packet).__name__} before CONNACK", now)
+
+    def _handle(self, packet: p.Packet, session: Session, now: float) -> None:
+        """A packet of a client with a session; the frequent ones first."""
         if isinstance(packet, p.Publish):
             self._publish(packet, session, now)
         elif isinstance(packet, p.Puback):
-            self._acknowledged(packet, session, now)
+            outbox = session.outbox
+            if outbox.outgoing.puback(packet.packet_id) is not None and outbox.waits_for_credit():
+                outbox.pump(now)
         elif isinstance(packet, p.Pubrec):
             self._received(packet, session, now)
         elif isinstance(packet, p.Pubrel):
             known = session.incoming.release(packet.packet_id)
-            self._ack(
-                p.PUBCOMP, packet.packet_id, 0 if known else int(Reason.PACKET_IDENTIFIER_NOT_FOUND)
-            )
+            self._ack(p.PUBCOMP, packet.packet_id, 0 if known else _ID_NOT_FOUND)
         elif isinstance(packet, p.Pubcomp):
-            session.outbox.outgoing.pubcomp(packet.packet_id)
-            session.outbox.pump(now)
+            outbox = session.outbox
+            if outbox.outgoing.pubcomp(packet.packet_id) and outbox.waits_for_credit():
+                outbox.pump(now)
         elif isinstance(packet, p.Pingreq):
             self.connection.send(p.Pingresp(), now)
         elif isinstance(packet, p.Subscribe):
@@ -256,6 +264,8 @@ class MqttLink(Link):
             self._disconnect(packet, session, now)
         elif isinstance(packet, p.Auth):
             mqtt_connect.authenticate(self, packet, now)
+        elif isinstance(packet, Violation):
+            self._violated(packet, now)
 
     # -- messages from the client -----------------------------------------------------------------
 
@@ -264,36 +274,30 @@ class MqttLink(Link):
         metrics = broker.metrics
         metrics.publish_received += 1
         metrics.publish_bytes_received += len(packet.payload)
-        if packet.qos > self.max_qos:
-            self.fail(int(Reason.QOS_NOT_SUPPORTED), f"QoS {packet.qos} is not allowed here", now)
+        qos = packet.qos
+        if qos > self.max_qos:
+            self.fail(int(Reason.QOS_NOT_SUPPORTED), f"QoS {qos} is not allowed here", now)
             return
         if packet.retain and not broker.settings.retain_available:
             self.fail(int(Reason.RETAIN_NOT_SUPPORTED), "retain is not available", now)
             return
-        if packet.qos == 2 and not session.incoming.take(packet.packet_id):
+        if qos == 2 and not session.incoming.take(packet.packet_id):
             self._ack(p.PUBREC, packet.packet_id, 0)  # had before, and passed on then
             return
-        payload_max = broker.settings.payload_bytes_max
-        if payload_max and len(packet.payload) > payload_max:
-            self._refuse_publish(
-                packet, session, f"more than {payload_max} bytes", int(Reason.QUOTA_EXCEEDED)
-            )
-            return
-        refusal = self._refusal(packet, session)
-        if refusal:
-            self._refuse_publish(packet, session, refusal, int(Reason.NOT_AUTHORIZED))
-            return
-        matched = broker.router.publish(self._message(packet, now), session, now)
-        crowded = broker.router.crowded
-        if crowded is not None:
-            self.hold(crowded)
-        if packet.qos:
+        if self._asked or packet.topic[0] == "$":
+            reason, text = self._refusal(packet)
+            if reason:
+                self._refuse_publish(packet, session, text, reason)
+                return
+        router = broker.router
+        matched = router.publish(self._message(packet, now), session, now)
+        if router.crowded is not None:
+            self.hold(router.crowded)
+        if qos:
             self._ack(
-                p.PUBACK if packet.qos == 1 else p.PUBREC,
+                p.PUBACK if qos == 1 else p.PUBREC,
                 packet.packet_id,
-                0
-                if matched or self.connection.version != 5
-                else int(Reason.NO_MATCHING_SUBSCRIBERS),
+                0 if matched else _NO_SUBSCRIBERS,
             )
 
     def _message(self, packet: p.Publish, now: float) -> Message:
@@ -313,16 +317,20 @@ class MqttLink(Link):
             self.client_id,
         )
 
-    def _refusal(self, packet: p.Publish, session: Session) -> str:
-        """Why the client may not publish to this topic; empty when it may."""
+    def _refusal(self, packet: p.Publish) -> tuple[int, str]:
+        """Why the client may not publish this: reason code and text; 0 when it may."""
+        broker = self.broker
+        payload_max = broker.settings.payload_bytes_max
+        if payload_max and len(packet.payload) > payload_max:
+            return int(Reason.QUOTA_EXCEEDED), f"more than {payload_max} bytes of payload"
         if packet.topic.startswith("$SYS"):
-            return "$SYS is the broker's own to write"
-        authorizer = self.broker.authorizer
-        if authorizer is None:
-            return ""
-        assert self.identity is not None
-        decision = authorizer.authorize(self.identity, PUBLISH, packet.topic)
-        return "" if decision.outcome == ALLOW else decision.text or "not authorised"
+            return int(Reason.NOT_AUTHORIZED), "$SYS is the broker's own to write"
+        if broker.authorizer is not None:
+            assert self.identity is not None
+            decision = broker.authorizer.authorize(self.identity, PUBLISH, packet.topic)
+            if decision.outcome != ALLOW:
+                return int(Reason.NOT_AUTHORIZED), decision.text or "not authorised"
+        return 0, ""
 
     def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
         self.broker.hooks.denied(session.client_id, "publish", packet.topic, text)
@@ -343,11 +351,6 @@ class MqttLink(Link):
 
     # -- acknowledgements from the client ------------------------------------------------------
 
-    def _acknowledged(self, packet: p.Puback, session: Session, now: float) -> None:
-        outbox = session.outbox
-        if outbox.outgoing.puback(packet.packet_id) is not None and outbox.waits_for_credit():
-            outbox.pump(now)
-
     def _received(self, packet: p.Pubrec, session: Session, now: float) -> None:
         outgoing = session.outbox.outgoing
         packet_id = packet.packet_id
@@ -357,7 +360,7 @@ class MqttLink(Link):
         if failed:
             session.outbox.pump(now)
         else:
-            self._ack(p.PUBREL, packet_id, 0 if known else int(Reason.PACKET_IDENTIFIER_NOT_FOUND))
+            self._ack(p.PUBREL, packet_id, 0 if known else _ID_NOT_FOUND)
 
     # -- subscriptions ----------------------------------------------------------------------------
 
@@ -438,10 +441,9 @@ class MqttLink(Link):
         self.plain = (
             connection.state == CONNECTED
             and self.broker.fast_lane
-            and self.broker.authorizer is None
-            and not self.broker.hooks.trace
+            and not self._asked
+            and not self._trace
             and not self.broker.settings.queue_qos0
-            and not self.broker.settings.payload_bytes_max
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)
         )
         session.link = self

@@ -54,6 +54,20 @@ _TYPE_BYTES_MAX = tuple(
 )
 
 
+#: Packets that change nothing in the state of a connection.
+_PLAIN_TYPES = (
+    1 << p.PUBACK
+    | 1 << p.PUBREC
+    | 1 << p.PUBREL
+    | 1 << p.PUBCOMP
+    | 1 << p.SUBSCRIBE
+    | 1 << p.SUBACK
+    | 1 << p.UNSUBSCRIBE
+    | 1 << p.UNSUBACK
+    | 1 << p.PINGREQ
+)
+
+
 class Violation(p.Packet):
     """The peer broke the protocol, or fell silent. The last thing that a connection gives.
 
@@ -84,6 +98,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_accepts",
         "_aliases",
         "_broken",
         "_heard",
@@ -93,6 +108,7 @@ class Connection:
         "_pinged",
         "_sent",
         "_started",
+        "_unchecked_bytes_max",
         "closing",
         "connect_timeout_s",
         "keepalive_s",
@@ -115,10 +131,11 @@ class Connection:
     ) -> None:
         self.role = role
         self.version = version
-        self.state: int = NEW
         self.closing = False
         self.out: list[bytes] = []
         self.packet_bytes_max = packet_bytes_max
+        # Up to here a packet of any type is small enough; only a larger one needs a look.
+        self._unchecked_bytes_max = min(packet_bytes_max, SIMPLE_PACKET_BYTES_MAX)
         self.peer_packet_bytes_max = 0
         self.receive_maximum = 0
         self.keepalive_s = 0
@@ -131,6 +148,9 @@ class Connection:
         self._heard = now
         self._sent = now
         self._pinged = False
+        self.state = NEW
+        self._accepts = 0
+        self._enter(NEW)
         self._broken = False  # the peer broke the protocol: nothing more is read
 
     # -- in ----------------------------------------------------------------------------------
@@ -146,17 +166,32 @@ class Connection:
         size = len(data)
         try:
             while pos < size:
-                start, end = packet_length(data, pos)
-                if start == 0:
-                    break
                 first = data[pos]
-                if end - pos > self.packet_bytes_max or _TYPE_BYTES_MAX[first >> 4]:
-                    self._check_size(first >> 4, end - pos)
+                if pos + 1 < size and data[pos + 1] < 0x80:  # nearly always: one byte of length
+                    start = pos + 2
+                    end = start + data[pos + 1]
+                else:
+                    start, end = packet_length(data, pos)
+                    if start == 0:
+                        break
+                packet_type = first >> 4
+                if end - pos > self._unchecked_bytes_max:
+                    self._check_size(packet_type, end - pos)
+                if not self._accepts >> packet_type & 1:
+                    raise self._out_of_order(packet_type)
                 if end > size:
-                    self._check_order(first >> 4)
                     self._needed = end - pos
                     break
-                events.append(self._packet(data, start, end, first))
+                packet = decode_packet(data, start, end, first, self.version)
+                if packet_type == p.PUBLISH:
+                    assert isinstance(packet, p.Publish)
+                    if packet.qos and self.receive_maximum:
+                        self._take_credit()
+                    if packet.properties is not None:
+                        self._check_publish_properties(packet, packet.properties)
+                elif not _PLAIN_TYPES >> packet_type & 1:
+                    self._follow(packet)
+                events.append(packet)
                 pos = end
                 if self.closing:
                     return events
@@ -190,48 +225,45 @@ class Connection:
 
     def receive_eof(self, now: float) -> None:
         """The peer closed, or the connection was lost."""
-        self.state = CLOSED
+        self._enter(CLOSED)
         self.closing = True
 
     def heard(self, now: float) -> None:
         """Something came from the peer that did not pass :meth:`receive_data`."""
         self._heard = now
 
-    def _packet(self, data: bytes, start: int, end: int, first: int) -> p.Packet:
-        packet_type = first >> 4
-        if packet_type != p.PUBLISH or self.state != CONNECTED:
-            self._check_order(packet_type)
-        packet = decode_packet(data, start, end, first, self.version)
-        if packet_type == p.PUBLISH:
-            assert isinstance(packet, p.Publish)
-            if packet.qos and self.receive_maximum:
-                self._in_hand += 1
-                if self._in_hand > self.receive_maximum:
-                    raise ProtocolError(
-                        f"more than {self.receive_maximum} unacknowledged messages",
-                        int(Reason.RECEIVE_MAXIMUM_EXCEEDED),
-                    )
-            if packet.properties is not None:
-                self._check_publish_properties(packet, packet.properties)
-        elif packet_type == p.CONNECT:
-            assert isinstance(packet, p.Connect)
+    def _follow(self, packet: p.Packet) -> None:
+        """What a packet changes in the state of the connection."""
+        if isinstance(packet, p.Connect):
             self.version = packet.version
-            self.state = CONNECTING
+            self._enter(CONNECTING)
             self._heed(packet.properties)
-        elif packet_type == p.CONNACK:
-            assert isinstance(packet, p.Connack)
+        elif isinstance(packet, p.Connack):
             self._heed(packet.properties)
             if packet.reason == 0:
-                self.state = CONNECTED
+                self._enter(CONNECTED)
             else:
                 self.closing = True
-        elif packet_type == p.PINGRESP:
+        elif isinstance(packet, p.Pingresp):
             self._pinged = False
-        elif packet_type == p.DISCONNECT:
-            assert isinstance(packet, p.Disconnect)
+        elif isinstance(packet, p.Disconnect):
             self._check_disconnect(packet)
             self.closing = True
-        return packet
+
+    def _enter(self, state: int) -> None:
+        self.state = state
+        self._accepts = ALLOWED[self.role][state]
+        if self.version == p.MQTT_5:
+            self._accepts |= ALLOWED_V5[self.role][state]
+
+    def _take_credit(self) -> None:
+        """One more message is to be acknowledged (section 4.9)."""
+        self._in_hand += 1
+        if self._in_hand > self.receive_maximum:
+            raise ProtocolError(
+                f"more than {self.receive_maximum} unacknowledged messages",
+                int(Reason.RECEIVE_MAXIMUM_EXCEEDED),
+            )
 
     def _heed(self, properties: Properties | None) -> None:
         """Take note of what the peer's CONNECT or CONNACK tells us."""
@@ -258,16 +290,12 @@ class Connection:
                 f"{'client' if self.role == SERVER else 'server'} to send"
             )
 
-    def _check_order(self, packet_type: int) -> None:
-        allowed = ALLOWED[self.role][self.state]
-        if self.version == p.MQTT_5:
-            allowed |= ALLOWED_V5[self.role][self.state]
-        if not allowed >> packet_type & 1:
-            raise ProtocolError(
-                f"{p.NAMES[packet_type]} is not allowed from the "
-                f"{'client' if self.role == SERVER else 'server'} of a connection that is "
-                f"{STATE_NAMES[self.state]}"
-            )
+    def _out_of_order(self, packet_type: int) -> ProtocolError:
+        return ProtocolError(
+            f"{p.NAMES[packet_type]} is not allowed from the "
+            f"{'client' if self.role == SERVER else 'server'} of a connection that is "
+            f"{STATE_NAMES[self.state]}"
+        )
 
     def _check_size(self, packet_type: int, size: int) -> None:
         limit = _TYPE_BYTES_MAX[packet_type] or VARINT_MAX
@@ -301,10 +329,9 @@ class Connection:
         packet_type = packet.type
         if packet_type == p.CONNECT:
             assert isinstance(packet, p.Connect)
-            self.version = packet.version
             self.keepalive_s = packet.keepalive_s
-            self.state = CONNECTING
             self._started = now
+            self.begin(packet.version)
             self.announced(packet.properties)
         data = encode(packet, self.version)
         if self.peer_packet_bytes_max and len(data) > self.peer_packet_bytes_max:
@@ -318,7 +345,7 @@ class Connection:
             assert isinstance(packet, p.Connack)
             self.announced(packet.properties)
             if packet.reason == 0:
-                self.state = CONNECTED
+                self._enter(CONNECTED)
             else:
                 self.closing = True
         elif packet_type == p.DISCONNECT:
@@ -326,6 +353,11 @@ class Connection:
         elif p.PUBACK <= packet_type <= p.PUBCOMP:
             assert isinstance(packet, p._Ack)
             self.settle(packet_type, packet.reason)
+
+    def begin(self, version: int) -> None:
+        """A CONNECT of this version is on its way: the peer's CONNACK is what comes next."""
+        self.version = version
+        self._enter(CONNECTING)
 
     def send_ack(self, packet_type: int, packet_id: int, reason: int = 0) -> None:
         """Queue a PUBACK, PUBREC, PUBREL or PUBCOMP without properties."""
@@ -355,7 +387,7 @@ class Connection:
         if self.state == CLOSED:
             return Violation(reason, text)
         self._say_goodbye(reason, text)
-        self.state = CLOSED
+        self._enter(CLOSED)
         self.closing = True
         return Violation(reason, text)
 
