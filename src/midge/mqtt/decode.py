@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from midge.errors import MalformedPacket, ProtocolError, TopicError
-from midge.limits import VARINT_MAX
+from midge.limits import TOPIC_LEVELS_MAX, VARINT_MAX
 from midge.mqtt import packets as p
 from midge.mqtt.primitives import read_binary, read_string
 from midge.mqtt.properties import (
@@ -19,9 +19,9 @@ from midge.mqtt.properties import (
     TOPIC_ALIAS,
     WILL,
     Properties,
-    decode_properties,
 )
-from midge.mqtt.reasons import Reason
+from midge.mqtt.property_codec import decode_properties
+from midge.mqtt.reasons import ALLOWED, Reason
 from midge.topics.filters import split_shared
 from midge.topics.names import check_filter, check_topic
 
@@ -29,23 +29,6 @@ from midge.topics.names import check_filter, check_topic
 _FLAGS: Final = tuple(
     2 if packet_type in (p.PUBREL, p.SUBSCRIBE, p.UNSUBSCRIBE) else 0 for packet_type in range(16)
 )
-
-#: The reason codes that a packet may carry in 5.0 (table 2-6).
-_REASONS: Final[dict[int, frozenset[int]]] = {
-    p.PUBACK: frozenset((0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99)),
-    p.PUBREC: frozenset((0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99)),
-    p.PUBREL: frozenset((0, 0x92)),
-    p.PUBCOMP: frozenset((0, 0x92)),
-    p.SUBACK: frozenset((0, 1, 2, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2)),
-    p.UNSUBACK: frozenset((0, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91)),
-    p.DISCONNECT: frozenset(
-        (0, 4, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3))
-    ),
-    p.AUTH: frozenset((0, 0x18, 0x19)),
-    p.CONNACK: frozenset(
-        (0, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F)
-    ),
-}
 
 
 def packet_length(data: bytes, pos: int) -> tuple[int, int]:
@@ -72,7 +55,7 @@ def packet_length(data: bytes, pos: int) -> tuple[int, int]:
         byte = data[at]
         length |= (byte & 0x7F) << shift
         if byte < 0x80:
-            if byte == 0:
+            if byte == 0:  # [MQTT-1.5.5-1]
                 raise MalformedPacket("the remaining length is longer than it needs to be")
             return at + 1, at + 1 + length
         shift += 7
@@ -97,6 +80,7 @@ def decode_packet(data: bytes, start: int, end: int, first: int, version: int) -
     wanted = _FLAGS[packet_type]
     # In 3.1 what has flags at all may be sent again, with the DUP flag set.
     if flags != wanted and not (version == p.MQTT_31 and wanted and flags == wanted | 8):
+        # [MQTT-2.1.3-1], [3.1.1: MQTT-2.2.2-2]
         raise MalformedPacket(f"{p.NAMES[packet_type]} with flags {flags:#x}")
     if p.PUBACK <= packet_type <= p.PUBCOMP:
         return _ack(data, start, end, packet_type, version)
@@ -123,7 +107,7 @@ def _other(data: bytes, start: int, end: int, packet_type: int, version: int) ->
     if packet_type == p.PINGREQ or packet_type == p.PINGRESP:
         _done(start, end, packet_type)
         return p.Pingreq() if packet_type == p.PINGREQ else p.Pingresp()
-    raise MalformedPacket(f"packet type {packet_type} does not exist")
+    raise MalformedPacket(f"packet type {packet_type} does not exist in this version")
 
 
 def _done(pos: int, end: int, packet_type: int) -> None:
@@ -153,12 +137,8 @@ def _extras(
 
 
 def _publish(data: bytes, start: int, end: int, first: int, version: int) -> p.Publish:
+    # The hot path: what it needs is written out here instead of called.
     qos = first >> 1 & 3
-    if qos == 3:
-        raise MalformedPacket("PUBLISH at QoS 3")  # [MQTT-3.3.1-4]
-    dup = first & 8 != 0
-    if dup and not qos:
-        raise MalformedPacket("PUBLISH at QoS 0 with the DUP flag")  # [MQTT-3.3.1-2]
     pos = start + 2
     if pos > end:
         raise MalformedPacket("PUBLISH is too short")
@@ -168,23 +148,53 @@ def _publish(data: bytes, start: int, end: int, first: int, version: int) -> p.P
     try:
         topic = data[pos:stop].decode()
     except UnicodeDecodeError:
-        raise MalformedPacket("the topic is not well-formed UTF-8") from None
-    if "+" in topic or "#" in topic or "\0" in topic:
-        raise MalformedPacket("the topic has a wildcard or U+0000")  # [MQTT-3.3.2-2]
-    pos = stop
+        raise MalformedPacket("the topic is not well-formed UTF-8") from None  # [MQTT-1.5.4-1]
+    if "+" in topic or "#" in topic or "\0" in topic or stop - pos > TOPIC_LEVELS_MAX:
+        _check_unusual_topic(topic)
     packet_id = 0
     if qos:
-        packet_id = _packet_id(data, pos, end, p.PUBLISH)
-        pos += 2
+        if qos == 3:
+            raise MalformedPacket("PUBLISH at QoS 3")  # [MQTT-3.3.1-4]
+        pos = stop + 2
+        if pos > end:
+            raise MalformedPacket("PUBLISH ends before its packet identifier")
+        packet_id = data[stop] << 8 | data[stop + 1]
+        if not packet_id:  # [MQTT-2.2.1-4]
+            raise ProtocolError("PUBLISH with packet identifier 0")
+        stop = pos
+    elif first & 8:
+        raise MalformedPacket("PUBLISH at QoS 0 with the DUP flag")  # [MQTT-3.3.1-2]
     properties = None
     if version == p.MQTT_5:
-        if pos < end and not data[pos]:
-            pos += 1
+        if stop < end and not data[stop]:
+            stop += 1
         else:
-            properties, pos = decode_properties(data, pos, end, p.PUBLISH)
+            properties, stop = decode_properties(data, stop, end, p.PUBLISH)
     if not topic and (properties is None or TOPIC_ALIAS not in properties.values):
         raise ProtocolError("PUBLISH without a topic")  # [MQTT-4.7.3-1]
-    return p.Publish(topic, data[pos:end], qos, first & 1 != 0, dup, packet_id, properties)
+    return p.Publish(
+        topic, data[stop:end], qos, first & 1 != 0, first & 8 != 0, packet_id, properties
+    )
+
+
+def _check_unusual_topic(topic: str) -> None:
+    """Refuse a topic that cannot be one, or is too deep for the tree."""
+    if topic:
+        try:
+            check_topic(topic)
+        except TopicError as error:
+            raise _invalid(topic, error, int(Reason.TOPIC_NAME_INVALID)) from None
+
+
+def _invalid(text: str, error: TopicError, reason: int) -> ProtocolError:
+    """The error for a topic or filter that ``topics`` does not take.
+
+    Most of them are malformed [MQTT-3.3.2-2], [MQTT-4.7.1-1]. ``reason`` says that one is well
+    formed but not accepted (table 3-10): here those with more levels than the tree has room for.
+    """
+    if text.count("/") > TOPIC_LEVELS_MAX:
+        return ProtocolError(str(error), reason)
+    return MalformedPacket(str(error))
 
 
 def _ack(data: bytes, start: int, end: int, packet_type: int, version: int) -> p.Packet:
@@ -208,7 +218,7 @@ def _ack(data: bytes, start: int, end: int, packet_type: int, version: int) -> p
 
 
 def _reason(reason: int, packet_type: int) -> int:
-    if reason not in _REASONS[packet_type]:
+    if reason not in ALLOWED[packet_type]:
         raise ProtocolError(f"{p.NAMES[packet_type]} with reason code {reason:#04x}")
     return reason
 
@@ -234,9 +244,10 @@ def _connect(data: bytes, start: int, end: int) -> p.Connect:
         will, pos = _will(data, pos, end, flags, version)
     username = None
     password = None
-    if flags & 0x80:
+    # In 3.1 the remaining length has precedence over these two flags: the string may be missing.
+    if flags & 0x80 and not (version == p.MQTT_31 and pos == end):
         username, pos = read_string(data, pos, end)
-    if flags & 0x40:
+    if flags & 0x40 and not (version == p.MQTT_31 and pos == end):
         password, pos = read_binary(data, pos, end)
     _done(pos, end, p.CONNECT)
     clean_start = flags & 2 != 0
@@ -246,18 +257,16 @@ def _connect(data: bytes, start: int, end: int) -> p.Connect:
 
 
 def _version(name: bytes, level: int) -> int:
-    version = level & 0x7F
+    """The version of a protocol name and level; Mosquitto's bridges set the level's highest bit."""
+    if name == b"MQTT" and (level & 0x7F == p.MQTT_311 or level == p.MQTT_5):
+        return level & 0x7F
+    if name == b"MQIsdp" and level & 0x7F == p.MQTT_31:
+        return p.MQTT_31
     if name == b"MQTT" or name == b"MQIsdp":
-        if name == b"MQIsdp":
-            if version == p.MQTT_31:
-                return version
-        elif version == p.MQTT_311 or level == p.MQTT_5:
-            return version
-        raise ProtocolError(  # [MQTT-3.1.2-2]
-            f"version {level} of {name.decode()} is not supported",
-            int(Reason.UNSUPPORTED_PROTOCOL_VERSION),
-        )
-    raise ProtocolError("CONNECT for another protocol than MQTT")  # [MQTT-3.1.2-1]
+        text = f"version {level} of {name.decode()} is not supported"  # [MQTT-3.1.2-2]
+    else:
+        text = "CONNECT for another protocol than MQTT"  # [MQTT-3.1.2-1]
+    raise ProtocolError(text, int(Reason.UNSUPPORTED_PROTOCOL_VERSION))
 
 
 def _check_connect_flags(flags: int, version: int) -> None:
@@ -265,12 +274,14 @@ def _check_connect_flags(flags: int, version: int) -> None:
         raise MalformedPacket("CONNECT with its reserved flag")  # [MQTT-3.1.2-3]
     if flags & 4:
         if flags & 0x18 == 0x18:
-            raise MalformedPacket("a will at QoS 3")  # [MQTT-3.1.2-12]
+            raise MalformedPacket("CONNECT with a will at QoS 3")  # [MQTT-3.1.2-12]
     elif flags & 0x38:
-        raise MalformedPacket("will flags without a will")  # [MQTT-3.1.2-11], [MQTT-3.1.2-13]
+        raise MalformedPacket(
+            "CONNECT with will flags but no will"
+        )  # [MQTT-3.1.2-11], [MQTT-3.1.2-13]
     if version != p.MQTT_5 and flags & 0xC0 == 0x40:
         # [3.1.1: MQTT-3.1.2-22]
-        raise MalformedPacket("a password without a user name")
+        raise MalformedPacket("CONNECT with a password but no user name")
 
 
 def _check_authentication(properties: Properties | None) -> None:
@@ -289,7 +300,7 @@ def _will(data: bytes, pos: int, end: int, flags: int, version: int) -> tuple[p.
     try:
         check_topic(topic)
     except TopicError as error:
-        raise MalformedPacket(f"the will: {error}") from None
+        raise _invalid(topic, error, int(Reason.TOPIC_NAME_INVALID)) from None
     return p.Will(topic, payload, flags >> 3 & 3, flags & 0x20 != 0, properties), pos
 
 
@@ -304,6 +315,8 @@ def _connack(data: bytes, start: int, end: int, version: int) -> p.Connack:
         _reason(reason, p.CONNACK)
     elif reason > 5:
         raise ProtocolError(f"CONNACK with return code {reason}")
+    if session_present and reason:  # [MQTT-3.2.2-6], [3.1.1: MQTT-3.2.2-4]
+        raise ProtocolError("CONNACK that refuses, with a session present")
     properties, pos = _extras(data, start + 2, end, p.CONNACK, version)
     _check_authentication(properties)
     _done(pos, end, p.CONNACK)
@@ -324,16 +337,14 @@ def _disconnect(data: bytes, start: int, end: int, version: int) -> p.Disconnect
 
 
 def _auth(data: bytes, start: int, end: int) -> p.Auth:
-    reason = 0
-    properties = None
-    pos = start
-    if pos < end:
-        reason = _reason(data[pos], p.AUTH)
-        pos += 1
-        if pos < end:
-            properties, pos = decode_properties(data, pos, end, p.AUTH)
+    if start == end:
+        return p.Auth()  # the short form of success, without properties (section 3.15.2.1)
+    reason = _reason(data[start], p.AUTH)
+    # No other short form: here the length of the properties may not be missing.
+    properties, pos = decode_properties(data, start + 1, end, p.AUTH)
     _done(pos, end, p.AUTH)
-    _check_authentication(properties)
+    if properties is None or AUTHENTICATION_METHOD not in properties.values:
+        raise ProtocolError("AUTH without its authentication method")  # section 3.15.2.2.2
     return p.Auth(reason, properties)
 
 
@@ -347,13 +358,14 @@ def _filter(data: bytes, pos: int, end: int) -> tuple[str, int, bool]:
         check_filter(filter)
         shared = split_shared(filter) is not None
     except TopicError as error:
-        raise MalformedPacket(str(error)) from None
+        raise _invalid(filter, error, int(Reason.TOPIC_FILTER_INVALID)) from None
     return filter, pos, shared
 
 
 def _subscribe(data: bytes, start: int, end: int, version: int) -> p.Subscribe:
     packet_id = _packet_id(data, start, end, p.SUBSCRIBE)
     properties, pos = _extras(data, start + 2, end, p.SUBSCRIBE, version)
+    reserved = 0xC0 if version == p.MQTT_5 else 0xFC
     entries: list[p.SubscribeTo] = []
     while pos < end:
         filter, pos, shared = _filter(data, pos, end)
@@ -361,20 +373,26 @@ def _subscribe(data: bytes, start: int, end: int, version: int) -> p.Subscribe:
             raise MalformedPacket("SUBSCRIBE ends before the options of a filter")
         options = data[pos]
         pos += 1
-        if options & 3 == 3 or options & (0xC0 if version == p.MQTT_5 else 0xFC):
-            # [MQTT-3.8.3-5]
-            raise MalformedPacket(f"subscription options {options:#04x}")
-        handling = options >> 4 & 3
-        if handling == 3:
-            raise ProtocolError("retain handling 3")
-        if shared and options & 4:
-            raise ProtocolError("No Local on a shared subscription")  # [MQTT-3.8.3-4]
-        entries.append(
-            p.SubscribeTo(filter, options & 3, options & 4 != 0, options & 8 != 0, handling)
-        )
+        if options & reserved:  # [MQTT-3.8.3-5], [3.1.1: MQTT-3-8.3-4]
+            raise MalformedPacket(f"SUBSCRIBE with the reserved options {options & reserved:#04x}")
+        entries.append(_entry(filter, options, shared))
     if not entries:
         raise ProtocolError("SUBSCRIBE without a filter")  # [MQTT-3.8.3-2]
     return p.Subscribe(packet_id, entries, properties)
+
+
+def _entry(filter: str, options: int, shared: bool) -> p.SubscribeTo:
+    """One entry of a SUBSCRIBE; the reserved bits of its options are known to be zero."""
+    qos = options & 3
+    if qos == 3:
+        raise ProtocolError("SUBSCRIBE at QoS 3")
+    no_local = options & 4 != 0
+    if no_local and shared:
+        raise ProtocolError("No Local on a shared subscription")  # [MQTT-3.8.3-4]
+    handling = options >> 4
+    if handling == 3:
+        raise ProtocolError("SUBSCRIBE with retain handling 3")
+    return p.SubscribeTo(filter, qos, no_local, options & 8 != 0, handling)
 
 
 def _suback(data: bytes, start: int, end: int, version: int) -> p.Suback:

@@ -32,9 +32,11 @@ def write_varint(value: int) -> bytes:
     """A variable byte integer.
 
     Raises:
-        MalformedPacket: it does not fit into four bytes.
+        MalformedPacket: it is negative, or does not fit into four bytes.
     """
     if value < 0x80:
+        if value < 0:
+            raise MalformedPacket(f"{value} is negative, and no variable byte integer is")
         return bytes((value,))
     if value < 0x4000:
         return bytes((value & 0x7F | 0x80, value >> 7))
@@ -60,14 +62,27 @@ def read_binary(data: bytes, pos: int, end: int) -> tuple[bytes, int]:
 
 def read_string(data: bytes, pos: int, end: int) -> tuple[str, int]:
     """A UTF-8 string without U+0000 and surrogates (section 1.5.4)."""
-    raw, pos = read_binary(data, pos, end)
+    start = pos + 2
+    if start > end:
+        raise MalformedPacket("the packet ends within the length of a string")
+    stop = start + (data[pos] << 8 | data[pos + 1])
+    if stop > end:
+        raise MalformedPacket("a string runs past the end of its packet")
     try:
-        text = raw.decode()
+        # Strict: surrogates and overlong forms are refused, U+FEFF stays [MQTT-1.5.4-3].
+        text = data[start:stop].decode()
     except UnicodeDecodeError:
         raise MalformedPacket("a string is not well-formed UTF-8") from None  # [MQTT-1.5.4-1]
     if "\0" in text:
         raise MalformedPacket("a string has the character U+0000")  # [MQTT-1.5.4-2]
-    return text, pos
+    return text, stop
+
+
+def read_pair(data: bytes, pos: int, end: int) -> tuple[tuple[str, str], int]:
+    """Two strings: a name and its value (section 1.5.7)."""
+    name, pos = read_string(data, pos, end)
+    value, pos = read_string(data, pos, end)
+    return (name, value), pos
 
 
 def write_binary(value: bytes) -> bytes:
@@ -94,3 +109,24 @@ def write_string(text: str) -> bytes:
     if b"\0" in raw:
         raise MalformedPacket("a string has the character U+0000")
     return write_binary(raw)
+
+
+def write_pair(pair: tuple[str, str]) -> bytes:
+    """Two strings: a name and its value.
+
+    Raises:
+        MalformedPacket: as for :func:`write_string`.
+    """
+    name, value = pair
+    return write_string(name) + write_string(value)
+
+
+def write_uint(value: int, width: int) -> bytes:
+    """An integer of ``width`` bytes, the highest first (sections 1.5.2 and 1.5.3).
+
+    Raises:
+        MalformedPacket: it is negative or too large.
+    """
+    if value < 0 or value >> 8 * width:
+        raise MalformedPacket(f"{value} does not fit into {width} bytes")
+    return value.to_bytes(width, "big")

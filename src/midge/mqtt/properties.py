@@ -1,24 +1,18 @@
 """Properties: the typed extras of MQTT 5.0 packets (section 2.2.2).
 
 :data:`TABLE` is the standard's table 2-4 as data: identifier, name, type, and the packets in which
-the property may stand. Decoder, encoder, checks and ``repr`` are made from it.
+the property may stand. The codec and its checks, ``repr`` and :meth:`Properties.of` are made from
+it. How properties are read and written is in ``property_codec``.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from midge.errors import MalformedPacket, ProtocolError
-from midge.mqtt.primitives import (
-    read_binary,
-    read_string,
-    read_varint,
-    write_binary,
-    write_string,
-    write_varint,
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-# Types of values (section 1.5).
+# Types of values (section 1.5). The first three are the powers of two of their widths.
 BYTE: Final = 0
 TWO_BYTES: Final = 1
 FOUR_BYTES: Final = 2
@@ -56,8 +50,8 @@ WILDCARD_SUBSCRIPTION_AVAILABLE: Final = 0x28
 SUBSCRIPTION_IDENTIFIER_AVAILABLE: Final = 0x29
 SHARED_SUBSCRIPTION_AVAILABLE: Final = 0x2A
 
-
-# Packet types, as in ``packets``; a will's properties have a place of their own.
+# Packet types, as in ``packets``, which imports this module; a will's properties have a place of
+# their own.
 WILL: Final = 0
 _CONNECT, _CONNACK, _PUBLISH = 1, 2, 3
 _ACKS = (4, 5, 6, 7)
@@ -108,18 +102,33 @@ TABLE: Final[tuple[tuple[int, str, int, tuple[int, ...]], ...]] = (
 
 NAMES: Final[dict[int, str]] = {row[0]: row[1] for row in TABLE}
 _IDENTIFIERS: Final[dict[str, int]] = {row[1]: row[0] for row in TABLE}
-_TYPES: Final[dict[int, int]] = {row[0]: row[2] for row in TABLE}
-_ALLOWED: Final[dict[int, int]] = {
-    row[0]: sum(1 << packet_type for packet_type in row[3]) for row in TABLE
-}
-#: Properties of one byte are all 0 or 1.
-_NOT_ZERO: Final[dict[int, int]] = {
+#: One more than the largest identifier: the tables below are looked up by identifier.
+IDENTIFIER_LIMIT: Final = SHARED_SUBSCRIPTION_AVAILABLE + 1
+
+
+def _types() -> tuple[int, ...]:
+    types = {row[0]: row[2] for row in TABLE}
+    return tuple(types.get(identifier, -1) for identifier in range(IDENTIFIER_LIMIT))
+
+
+def _places() -> tuple[int, ...]:
+    places = {row[0]: sum(1 << packet_type for packet_type in row[3]) for row in TABLE}
+    return tuple(places.get(identifier, 0) for identifier in range(IDENTIFIER_LIMIT))
+
+
+#: The type of each property; -1 for an identifier that does not exist.
+TYPES: Final = _types()
+#: Where each property may stand: the bit of each packet type; 0 likewise.
+PLACES: Final = _places()
+#: What may not be zero, with the reason code (sections 3.1.2.11.3, 3.1.2.11.4, [MQTT-3.3.2-8]).
+NOT_ZERO: Final[dict[int, int]] = {
     RECEIVE_MAXIMUM: 0x82,
     MAXIMUM_PACKET_SIZE: 0x82,
-    TOPIC_ALIAS: 0x94,  # [MQTT-3.3.2-8]
+    TOPIC_ALIAS: 0x94,
 }
-#: What travels with a message from its publisher to its subscribers, unchanged.
-_FORWARDED: Final = (
+#: What travels with a message from its publisher to its subscribers, unchanged; and the user
+#: properties (sections 3.3.2.3.2, 3.3.2.3.5 to 3.3.2.3.9).
+FORWARDED: Final = (
     PAYLOAD_FORMAT_INDICATOR,
     CONTENT_TYPE,
     RESPONSE_TOPIC,
@@ -131,10 +140,11 @@ class Properties:
     """The properties of one packet.
 
     Single-valued properties are in ``values``, by identifier, in the order in which they go on the
-    wire; the two that may stand several times have lists of their own.
+    wire; the two that may stand several times have lists of their own. Immutable by agreement as
+    soon as they belong to a packet.
     """
 
-    __slots__ = ("subscription_ids", "user", "values")
+    __slots__ = ("forwarded", "subscription_ids", "user", "values")
 
     def __init__(
         self,
@@ -147,30 +157,36 @@ class Properties:
         self.user: list[tuple[str, str]] = [] if user is None else user
         #: Subscription identifiers, in order.
         self.subscription_ids: list[int] = [] if subscription_ids is None else subscription_ids
+        #: Those of a PUBLISH that travel with the message, in bytes; ``None`` while nobody has
+        #: asked. Kept by ``property_codec``, and no part of equality.
+        self.forwarded: bytes | None = None
 
     @classmethod
-    def of(cls, **named: object) -> Properties:
+    def of(
+        cls,
+        *,
+        user_property: Iterable[tuple[str, str]] = (),
+        subscription_identifier: Iterable[int] = (),
+        **named: int | str | bytes,
+    ) -> Properties:
         """Properties by the names of the standard, in the order in which they are given.
 
         ::
 
             Properties.of(receive_maximum=20, user_property=[("a", "b")])
 
+        Whether a value is one that its property can have is checked when it is encoded.
+
         Raises:
             TypeError: there is no property of that name.
         """
-        made = cls()
+        values: dict[int, int | str | bytes] = {}
         for name, value in named.items():
             identifier = _IDENTIFIERS.get(name)
             if identifier is None:
                 raise TypeError(f"MQTT has no property {name!r}")
-            if identifier == USER_PROPERTY:
-                made.user = list(value)  # type: ignore[call-overload]
-            elif identifier == SUBSCRIPTION_IDENTIFIER:
-                made.subscription_ids = list(value)  # type: ignore[call-overload]
-            else:
-                made.values[identifier] = value  # type: ignore[assignment]
-        return made
+            values[identifier] = value
+        return cls(values, list(user_property), list(subscription_identifier))
 
     def get_int(self, identifier: int, default: int = 0) -> int:
         """The value of an integer property, or ``default`` where it is absent."""
@@ -208,133 +224,3 @@ class Properties:
         if self.user:
             shown.append(f"user: {self.user}")
         return "{" + ", ".join(shown) + "}"
-
-
-def decode_properties(
-    data: bytes, pos: int, end: int, packet_type: int
-) -> tuple[Properties | None, int]:
-    """The properties of a packet, which begin with their length (section 2.2.2.1).
-
-    Args:
-        packet_type: whose they are; ``WILL`` for those of a will.
-
-    Raises:
-        MalformedPacket, ProtocolError: see the table of checks in this module.
-    """
-    length, pos = read_varint(data, pos, end)
-    if not length:
-        return None, pos
-    stop = pos + length
-    if stop > end:
-        raise MalformedPacket("the properties run past the end of their packet")
-    properties = Properties()
-    while pos < stop:
-        identifier, pos = read_varint(data, pos, stop)
-        if not _ALLOWED.get(identifier, 0) >> packet_type & 1:
-            raise MalformedPacket(
-                f"the property {NAMES.get(identifier, hex(identifier))} may not stand here"
-            )
-        pos = _decode_one(properties, identifier, data, pos, stop, packet_type)
-    return properties, pos
-
-
-def _decode_one(
-    properties: Properties, identifier: int, data: bytes, pos: int, end: int, packet_type: int
-) -> int:
-    if identifier == USER_PROPERTY:
-        name, pos = read_string(data, pos, end)
-        text, pos = read_string(data, pos, end)
-        properties.user.append((name, text))
-        return pos
-    kind = _TYPES[identifier]
-    value: int | str | bytes
-    if kind == STRING:
-        value, pos = read_string(data, pos, end)
-    elif kind == BINARY:
-        value, pos = read_binary(data, pos, end)
-    elif kind == VARINT:
-        value, pos = read_varint(data, pos, end)
-    else:
-        width = 1 << kind  # BYTE, TWO_BYTES, FOUR_BYTES are 0, 1, 2
-        if pos + width > end:
-            raise MalformedPacket(f"the property {NAMES[identifier]} is cut off")
-        value = int.from_bytes(data[pos : pos + width], "big")
-        pos += width
-    if identifier == SUBSCRIPTION_IDENTIFIER:
-        assert isinstance(value, int)
-        if not value or (properties.subscription_ids and packet_type == _SUBSCRIBE):
-            raise ProtocolError("a subscription identifier is zero, or there are several")
-        properties.subscription_ids.append(value)
-        return pos
-    if identifier in properties.values:
-        raise ProtocolError(f"the property {NAMES[identifier]} stands twice")
-    _check_value(identifier, kind, value)
-    properties.values[identifier] = value
-    return pos
-
-
-def _check_value(identifier: int, kind: int, value: int | str | bytes) -> None:
-    if kind == BYTE and value not in (0, 1):
-        raise ProtocolError(f"the property {NAMES[identifier]} is {value!r}, not 0 or 1")
-    if value == 0 and identifier in _NOT_ZERO:
-        raise ProtocolError(f"the property {NAMES[identifier]} is zero", _NOT_ZERO[identifier])
-    if identifier == RESPONSE_TOPIC:
-        assert isinstance(value, str)
-        if not value or "+" in value or "#" in value:
-            raise ProtocolError("the response topic is no topic name")  # [MQTT-3.3.2-14]
-
-
-def _encode_one(identifier: int, value: int | str | bytes) -> bytes:
-    kind = _TYPES[identifier]
-    head = bytes((identifier,))
-    if isinstance(value, str):
-        return head + write_string(value)
-    if isinstance(value, bytes):
-        return head + write_binary(value)
-    if kind == VARINT:
-        return head + write_varint(value)
-    return head + value.to_bytes(1 << kind, "big")
-
-
-def _encode_user(user: list[tuple[str, str]]) -> bytes:
-    return b"".join(b"\x26" + write_string(name) + write_string(text) for name, text in user)
-
-
-def encode_properties(properties: Properties | None) -> bytes:
-    """Properties with their length before them."""
-    if properties is None:
-        return b"\0"
-    pieces = [_encode_one(key, value) for key, value in properties.values.items()]
-    pieces += [b"\x0b" + write_varint(identifier) for identifier in properties.subscription_ids]
-    body = b"".join(pieces) + _encode_user(properties.user)
-    return write_varint(len(body)) + body
-
-
-def encode_publish_properties(
-    properties: Properties | None,
-    expiry_s: int,
-    subscription_ids: tuple[int, ...] | list[int],
-    alias: int,
-) -> bytes:
-    """The properties of a forwarded PUBLISH, without their length.
-
-    Args:
-        properties: as they came; what does not travel is left out.
-        expiry_s: seconds that the message has left; -1 for no expiry.
-        subscription_ids: identifiers of the receiver's subscriptions.
-        alias: a topic alias; 0 for none.
-    """
-    if properties is None and expiry_s < 0 and not subscription_ids and not alias:
-        return b""
-    pieces = []
-    if properties is not None:
-        values = properties.values
-        pieces += [_encode_one(key, values[key]) for key in _FORWARDED if key in values]
-    if expiry_s >= 0:
-        pieces.append(b"\x02" + expiry_s.to_bytes(4, "big"))
-    if alias:
-        pieces.append(b"\x23" + alias.to_bytes(2, "big"))
-    pieces += [b"\x0b" + write_varint(identifier) for identifier in subscription_ids]
-    if properties is not None and properties.user:
-        pieces.append(_encode_user(properties.user))
-    return b"".join(pieces)
