@@ -74,14 +74,29 @@ def run(
     settings = configuration.settings
     if settings.pid_file is not None and not write_pid(settings.pid_file):
         return EXIT_FAILED
+    _stop_early_on_signals()
     log = open_log(settings, SystemClock(), quiet=quiet, verbose=verbose)
     try:
         return _run_logged(configuration, config_file, log)
+    except _StoppedEarly:
+        return EXIT_OK
     finally:
         log.close()
         if settings.pid_file is not None:
             with contextlib.suppress(OSError):
                 os.unlink(settings.pid_file)
+
+
+class _StoppedEarly(BaseException):
+    """SIGTERM or SIGINT came before there was an event loop to handle it."""
+
+
+def _stop_early_on_signals() -> None:
+    def stop(number: int, frame: object) -> None:
+        raise _StoppedEarly
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def load(config_file: str | None, ports: tuple[int, ...]) -> Configuration:
