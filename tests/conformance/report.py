@@ -167,9 +167,9 @@ def covered_lines(report: Report) -> Iterator[str]:
                 yield f"    {test}"
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], folder: Path = TESTS) -> int:
     """Print the report; 0 when it is complete. ``--all`` lists what is covered as well."""
-    tests = marked_below(TESTS)
+    tests = marked_below(folder)
     if "--all" in arguments:
         print(*covered_lines(Report(ALL, tests)), "", sep="\n")
     complete = True

@@ -101,8 +101,9 @@ def test_resending_on_a_new_connection_stays_within_its_receive_maximum(
 
 
 @pytest.mark.spec("MQTT-3.3.4-10", "MQTT-4.9.0-3")
-def test_a_full_window_delays_nothing_but_messages_above_qos_0() -> None:
-    world = World()
+@pytest.mark.parametrize("fast_lane", [True, False])
+def test_a_full_window_delays_nothing_but_messages_above_qos_0(fast_lane: bool) -> None:
+    world = World(fast_lane=fast_lane)
     client, publisher = subscribed(world, 1, 2)
     publisher.publish("t", b"1", 2)
     publisher.publish("t", b"2", 2)

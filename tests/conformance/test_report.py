@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.conformance.report import TESTS, MarkerError, Report, marked_below, marked_in
+from tests.conformance.report import TESTS, MarkerError, Report, main, marked_below, marked_in
 from tests.conformance.statements import ALL, BOTH, BY_ID, CLIENT, SERVER, V5, V311, Statement
 
 MODULE = """
+from pathlib import Path
+
 import pytest
 
 @pytest.mark.spec("MQTT-1", "MQTT-2")
@@ -79,6 +83,15 @@ def test_every_testable_statement_that_binds_a_server_has_a_test_and_no_marker_i
     report = Report(ALL, marked_below(TESTS))
     assert [statement.id for statement in report.missing] == []
     assert report.unknown == []
+
+
+def test_the_exit_status_is_1_while_a_statement_has_no_test(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([]) == 0
+    assert "0 missing" in capsys.readouterr().out
+    assert main([], tmp_path) == 1
+    assert "  MQTT-3.3.2-8 " in capsys.readouterr().out.partition("WITHOUT A TEST:")[2]
 
 
 def test_each_identifier_stands_once_and_the_tables_have_the_size_of_the_standards() -> None:
