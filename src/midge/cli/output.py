@@ -38,8 +38,11 @@ def write_output(data: bytes) -> None:
 
 
 def print_line(text: str) -> None:
-    """Write a line of text to standard output."""
-    write_output(text.encode(errors="surrogateescape") + b"\n")
+    """Write a line of text to standard output; if nobody reads it, nobody misses it."""
+    try:
+        write_output(text.encode(errors="surrogateescape") + b"\n")
+    except OutputGone:
+        return
 
 
 def print_error(text: str, quiet: bool = False) -> None:

@@ -31,6 +31,8 @@ TIMED_OUT: Final = 27
 
 #: How long to wait before connecting again.
 RECONNECT_DELAY_S: Final = 1.0
+#: How long one address may take to answer then.
+RECONNECT_TIMEOUT_S: Final = 10.0
 #: How long the last bytes may take to leave when the command ends.
 FAREWELL_S: Final = 5.0
 
@@ -93,9 +95,6 @@ class Command:
         """SIGINT or SIGTERM came while we were connected."""
         self.finish()
 
-    def refused(self) -> None:
-        """The server refused us; the reason is printed, and is the exit status."""
-
     def flush_output(self) -> None:
         """Write out what was kept to be written together."""
 
@@ -117,6 +116,7 @@ class Command:
             self._signals.close()
         if self.signal:
             # Whoever sent it sees that it ended us.
+            signal.signal(self.signal, signal.SIG_DFL)
             os.kill(os.getpid(), self.signal)
         return self.status
 
@@ -198,7 +198,6 @@ class Command:
                 self.say(refusal_text(event.code, self.options.version))
                 self.status = event.code
                 self.finished = True
-                self.refused()
             elif isinstance(event, Disconnected):
                 self._disconnected(event)
             else:
@@ -219,10 +218,17 @@ class Command:
 
     def _connect(self, report: bool) -> socket.socket | None:
         options = self.options
+        # A reconnect must come back to look for signals and for the time.
+        timeout_s = None if report else RECONNECT_TIMEOUT_S
         try:
             if options.unix_path is not None:
-                return connect_unix(options.unix_path)
-            return connect_tcp(options.host, options.port, bind_address=options.bind_address)
+                return connect_unix(options.unix_path, timeout_s=timeout_s)
+            return connect_tcp(
+                options.host,
+                options.port,
+                bind_address=options.bind_address,
+                timeout_s=timeout_s,
+            )
         except socket.gaierror:
             if report:
                 self.say("Unable to connect (Lookup error).")

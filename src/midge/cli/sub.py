@@ -258,7 +258,8 @@ class Sub(Command):
         what = self._what
         if what.debug and not what.quiet:
             reasons = ", ".join(str(reason) for reason in event.reasons)
-            print_line(f"Subscribed (mid: {event.packet_id}): {reasons}")
+            line = f"Subscribed (mid: {event.packet_id}): {reasons}\n"
+            self._output.append(line.encode())
         if all(reason >= FAILURE for reason in event.reasons):
             self.say("All subscription requests were denied.")
             self._stopped = True

@@ -30,6 +30,7 @@ def test_a_reader_that_is_gone_is_told_apart(pipe: tuple[int, int]) -> None:
     os.close(pipe[0])
     with pytest.raises(output.OutputGone):
         output.write_output(b"x")
+    output.print_line("nobody misses it")
 
 
 def test_errors_go_to_standard_error_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
