@@ -97,6 +97,8 @@ def _stop_early_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN):
+        signal.signal(number, signal.SIG_IGN)  # their default is to end us
 
 
 def load(config_file: str | None, ports: tuple[int, ...]) -> Configuration:
