@@ -136,6 +136,7 @@ class Pub(Command):
         self._properties = options.properties.get("publish")
         self._alias = bool(self._properties and props.TOPIC_ALIAS in self._properties.values)
         self._sent = 0
+        self._unflushed = 0  # about how many bytes of repetitions the link has not seen
         self._left = options.repeat
         self._delay_s = options.repeat_delay_s
         self._next_at: float | None = None
@@ -212,7 +213,10 @@ class Pub(Command):
         assert self.link is not None
         if self._delay_s:
             self._next_at = self.link.now() + self._delay_s
-        elif self._sent % 1000 == 0:
+            return True
+        self._unflushed += len(self._payload) + 64
+        if self._unflushed >= _UNSENT_BYTES_MAX:
+            self._unflushed = 0
             self.link.flush()
             if self.link.backlog():
                 self._next_at = self.link.now() + 0.001

@@ -14,9 +14,9 @@ import time
 from typing import Final
 
 from midge.cli.client_flags import ClientOptions
-from midge.cli.output import print_error, refusal_text
+from midge.cli.output import print_error, reason_text, refusal_text
 from midge.client.core import Client, Event
-from midge.client.events import BY_CLIENT, Connected, Disconnected, Refused
+from midge.client.events import BY_CLIENT, BY_SERVER, Connected, Disconnected, Refused
 from midge.errors import MidgeError, ProtocolError
 from midge.mqtt.properties import Properties
 from midge.mqtt.reasons import Reason
@@ -144,7 +144,7 @@ class Command:
         """Publish; returns the token, or -1 when it was refused, which is reported."""
         assert self.link is not None
         # A server that keeps nothing gets it all the same, as a message of the moment.
-        retain = retain and self.client.retain_available
+        retain = retain and self.client.granted.retain_available
         try:
             return self.client.publish(topic, payload, self.link.now(), qos, retain, properties)
         except ProtocolError as error:
@@ -214,7 +214,10 @@ class Command:
             self.say(f"Error: {event.text}.")
         else:
             self.status = CONNECTION_LOST
-            self.say("Error: The connection was lost.")
+            if event.by == BY_SERVER:
+                self.say(f"Error: The server ended the connection: {reason_text(event.reason)}.")
+            else:
+                self.say("Error: The connection was lost.")
 
     def _connect(self, report: bool) -> socket.socket | None:
         options = self.options

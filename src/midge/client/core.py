@@ -33,12 +33,12 @@ from midge.client.events import (
     Subscribed,
     Unsubscribed,
 )
+from midge.client.granted import Granted
 from midge.client.session import REQUESTS_MAX, ClientSession, Pending
 from midge.errors import ConnectionLost, MidgeError, ProtocolError
 from midge.limits import (
     INFLIGHT_MESSAGES_DEFAULT,
     QUEUED_MESSAGES_DEFAULT,
-    RECEIVE_MAXIMUM_DEFAULT,
     VARINT_MAX,
 )
 from midge.mqtt import packets as p
@@ -79,8 +79,7 @@ class Client:
         connection: the present connection.
         session: messages in flight and queued.
         aliases: the topic aliases of our publishes.
-        max_qos: the highest quality of service that the server takes (section 3.2.2.3.4).
-        retain_available: whether the server takes retained messages (section 3.2.2.3.5).
+        granted: what the server allows on the present connection.
         auto_ack: acknowledge messages as they are given out; otherwise the owner calls
             :meth:`acknowledge` for each QoS 1 and 2 message.
         trace: sees every packet, both ways, or ``None``.
@@ -95,11 +94,10 @@ class Client:
         "auto_ack",
         "client_id",
         "connection",
+        "granted",
         "inflight_messages_max",
-        "max_qos",
         "options",
         "queued_messages_max",
-        "retain_available",
         "session",
         "trace",
     )
@@ -128,8 +126,7 @@ class Client:
         self.client_id = options.client_id
         self.session = ClientSession()
         self.connection = Connection(CLIENT, options.version)
-        self.max_qos = 2
-        self.retain_available = True
+        self.granted = Granted()
         self._requests: dict[int, int] = {}  # unanswered: packet identifier to packet type
         self.aliases = PublishAliases()
         self._over = True  # the end of the present connection was told
@@ -160,8 +157,7 @@ class Client:
         )
         self.connection = connection
         self._over = False
-        self.max_qos = 2
-        self.retain_available = True
+        self.granted = Granted()
         self._requests.clear()
         self.aliases.reset()
         self._send(options, now)
@@ -226,6 +222,8 @@ class Client:
                     self._message(packet, events, now)
             else:
                 self._control(packet, events, now)
+                if self._over:
+                    break  # what stands behind the end of a connection counts for nothing
         return events
 
     def _message(self, packet: p.Publish, events: list[Event], now: float) -> None:
@@ -265,8 +263,7 @@ class Client:
     def _control(self, packet: p.Packet, events: list[Event], now: float) -> None:
         """Everything but messages."""
         if isinstance(packet, p.Puback):
-            token = self._answer(packet, self.session.acknowledged, events)
-            self._settle(packet, token, events, now)
+            self._puback(packet, events, now)
         elif isinstance(packet, p.Pubrec):
             self._pubrec(packet, events, now)
         elif isinstance(packet, p.Pubrel):
@@ -316,30 +313,30 @@ class Client:
         for item in self.session.take_qos_0():
             self._send_queued(item, events, now)
 
-    def _apply_limits(self, granted: Properties) -> None:
-        """Keep from now on to what the CONNACK allows (section 3.2.2.3)."""
+    def _apply_limits(self, properties: Properties) -> None:
+        """Keep from now on to what the CONNACK says."""
+        self.granted = Granted(properties)
         connection = self.connection
-        connection.keepalive_s = granted.get_int(props.SERVER_KEEP_ALIVE, connection.keepalive_s)
-        self.aliases.maximum = granted.get_int(props.TOPIC_ALIAS_MAXIMUM)
-        self.max_qos = granted.get_int(props.MAXIMUM_QOS, 2)
-        self.retain_available = granted.get_int(props.RETAIN_AVAILABLE, 1) != 0
-        self.client_id = granted.get_str(props.ASSIGNED_CLIENT_IDENTIFIER) or self.client_id
-        self.session.set_window(
-            min(
-                granted.get_int(props.RECEIVE_MAXIMUM, RECEIVE_MAXIMUM_DEFAULT),
-                self.inflight_messages_max,
-            )
-        )
+        connection.keepalive_s = properties.get_int(props.SERVER_KEEP_ALIVE, connection.keepalive_s)
+        self.aliases.maximum = self.granted.topic_alias_maximum
+        self.client_id = properties.get_str(props.ASSIGNED_CLIENT_IDENTIFIER) or self.client_id
+        self.session.set_window(min(self.granted.receive_maximum, self.inflight_messages_max))
+
+    def _puback(self, packet: p.Puback, events: list[Event], now: float) -> None:
+        try:
+            token = self.session.acknowledged(packet.packet_id)
+        except ProtocolError as error:
+            self._violate(str(error), events)
+            return
+        self._settle(packet, token, events, now)
 
     def _pubrec(self, packet: p.Pubrec, events: list[Event], now: float) -> None:
         packet_id = packet.packet_id
         failed = packet.reason >= FAILURE
-
-        def taken(packet_id: int) -> int:
-            return self.session.received(packet_id, failed)
-
-        token = self._answer(packet, taken, events)
-        if token < 0:
+        try:
+            token = self.session.received(packet_id, failed)
+        except ProtocolError as error:
+            self._violate(str(error), events)
             return
         if failed:
             self._settle(packet, token, events, now)
@@ -348,20 +345,11 @@ class Client:
         reason = 0 if known else int(Reason.PACKET_IDENTIFIER_NOT_FOUND)
         self._send(p.Pubrel(packet_id, reason if self._is_v5() else 0), now)
 
-    def _answer(self, packet: p._Ack, take: Callable[[int], int], events: list[Event]) -> int:
-        """The token that an acknowledgement is for, 0 for none; -1 when it was out of order."""
-        try:
-            return take(packet.packet_id)
-        except ProtocolError as error:
-            self._violate(str(error), events)
-            return -1
-
     def _settle(self, packet: p._Ack, token: int, events: list[Event], now: float) -> None:
         """A message is done: tell its publisher, and let the next ones out."""
-        if token > 0:
+        if token:
             events.append(Published(token, packet.packet_id, packet.reason, packet.properties))
-        if token >= 0:
-            self._flush(events, now)
+        self._flush(events, now)
 
     def _violate(self, text: str, events: list[Event]) -> None:
         self._over = True
@@ -426,7 +414,7 @@ class Client:
     def _submit(self, packet: p.Publish, durable: p.Publish, now: float) -> int:
         """Send ``packet`` if that can be done now; queue ``durable`` if it cannot."""
         if self.connected:
-            self._check_taken(packet)
+            self.granted.check(packet)
         if self._can_send_now(packet.qos):
             if packet.qos == 0:
                 self._send(packet, now)
@@ -447,17 +435,6 @@ class Client:
         if qos == 0 or not self.connected:
             return self.connected
         return self.session.room() > 0 and not self.session.queue
-
-    def _check_taken(self, packet: p.Publish) -> None:
-        if packet.qos > self.max_qos:  # [MQTT-3.2.2-11]
-            raise ProtocolError(
-                f"the server takes messages up to QoS {self.max_qos}",
-                int(Reason.QOS_NOT_SUPPORTED),
-            )
-        if packet.retain and not self.retain_available:  # [MQTT-3.2.2-14]
-            raise ProtocolError(
-                "the server takes no retained messages", int(Reason.RETAIN_NOT_SUPPORTED)
-            )
 
     def subscribe(
         self, entries: list[p.SubscribeTo], now: float, properties: Properties | None = None
@@ -525,7 +502,7 @@ class Client:
 
     def _send_queued(self, item: Pending, events: list[Event], now: float) -> None:
         try:
-            self._check_taken(item.packet)
+            self.granted.check(item.packet)
             if item.qos:
                 self._send_new(item.packet, item, now)
                 return

@@ -596,3 +596,12 @@ def test_qos_0_messages_keep_their_order_when_the_connection_comes() -> None:
     client.publish("t", b"5", server.now)
     assert [packet.payload for packet in server.take()] == [b"1", b"2", b"4", b"5"]  # type: ignore[attr-defined]
     assert len(client.session.queue) == 1
+
+
+def test_nothing_counts_behind_the_end_of_a_connection() -> None:
+    client, server = connected()
+    client.publish("t", b"x", server.now, 2)
+    server.take()
+    (event,) = server.send(p.Puback(1), p.Publish("t", b"late", 1, packet_id=1), p.Puback(1))
+    assert isinstance(event, Disconnected)
+    assert [type(packet) for packet in server.take()] == [p.Disconnect]
