@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from midge.auth.base import ALLOWED, Decision, Identity, Pending, deny
 from midge.mqtt import packets as p
 from midge.mqtt.reasons import Reason
 from midge.testing.pair import World
@@ -83,6 +84,71 @@ def test_nothing_behind_a_refused_connect_is_acted_upon(version: int) -> None:
     assert payloads(watcher) == []
     watcher.subscribe("t")
     assert payloads(watcher) == [], "a retained message was stored"
+
+
+@pytest.mark.spec("MQTT-3.1.4-2", "MQTT-3.1.4-6", "3.1.1:MQTT-3.1.4-5")
+@VERSIONS
+def test_a_refused_connect_takes_nobody_over_and_its_will_is_never_sent(version: int) -> None:
+    world = World(authenticator=Doorkeeper(b"right"))
+    watcher = world.connect("w", username="w", password=b"right")
+    watcher.subscribe("#")
+    rightful = world.connect("c", version=version, username="u", password=b"right")
+    rightful.subscribe("t")
+    thief = world.connect(
+        "c", version=version, username="u", password=b"wrong", will=p.Will("w", b"gone")
+    )
+    assert thief.closed
+    thief.drop()
+    world.advance(1000)
+    assert payloads(watcher) == []
+    watcher.publish("t", b"for the rightful one")
+    assert payloads(rightful) == [b"for the rightful one"]
+
+
+class Undecided:
+    """Decides later."""
+
+    def __init__(self) -> None:
+        self.pending: list[Pending] = []
+
+    def authenticate(self, client: Identity, password: bytes | None) -> Decision:
+        if client.client_id == "watcher":
+            return ALLOWED
+        self.pending.append(Pending())
+        return self.pending[-1]
+
+
+@pytest.mark.spec("MQTT-3.1.4-6", "MQTT-3.2.0-1", "3.1.1:MQTT-3.1.4-5", "3.1.1:MQTT-3.2.0-1")
+@VERSIONS
+@pytest.mark.parametrize("chunks", ["one", "several"])
+@pytest.mark.parametrize("decision", [ALLOWED, deny("no")], ids=["allowed", "denied"])
+def test_what_comes_behind_connect_waits_for_a_decision_that_comes_later(
+    version: int, decision: Decision, chunks: str
+) -> None:
+    undecided = Undecided()
+    world = World(authenticator=undecided)
+    watcher = world.connect("watcher")
+    watcher.subscribe("t")
+    peer = world.peer(version)
+    packets = [
+        raw_connect(version),
+        raw_subscribe(version, b"u"),
+        raw_publish(version, b"t", payload=b"x"),
+        frame(0xC0, b""),
+    ]
+    peer.send_chunks(*(packets if chunks == "several" else [b"".join(packets)]))
+    peer.expect_nothing()
+    assert payloads(watcher) == []
+    undecided.pending[0].settle(decision, world.clock.now())
+    world.settle()
+    kinds = [type(packet) for packet in peer.take()]
+    if decision is ALLOWED:
+        assert kinds == [p.Connack, p.Suback, p.Pingresp]
+        assert payloads(watcher) == [b"x"]
+    else:
+        assert kinds == [p.Connack]
+        assert peer.closed
+        assert payloads(watcher) == []
 
 
 @pytest.mark.spec("MQTT-3.1.4-5", "3.1.1:MQTT-3.1.4-4", "MQTT-3.2.0-1", "3.1.1:MQTT-3.2.0-1")

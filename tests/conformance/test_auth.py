@@ -201,6 +201,35 @@ def test_a_client_that_gives_up_its_authentication_is_closed_without_a_will() ->
     assert payloads(watcher) == []
 
 
+@pytest.mark.spec("MQTT-3.1.4-3", "MQTT-4.12.0-4")
+def test_a_client_takes_its_namesake_over_when_it_has_authenticated_and_not_before() -> None:
+    world = world_with_method()
+    old = world.connect("c")
+    peer = begin(world)
+    peer.expect(p.Auth)
+    peer.send(auth(0x18))
+    assert not old.closed
+    other = begin(world)
+    other.expect(p.Auth)
+    other.send(auth(0x18, b"bad"))
+    assert other.closed
+    assert not old.closed
+    peer.expect(p.Auth)
+    peer.send(auth(0x18))
+    assert_closed_with(old, Reason.SESSION_TAKEN_OVER)
+    assert peer.expect(p.Connack).reason == 0
+
+
+def test_an_authentication_that_comes_to_no_end_is_cut() -> None:
+    world = World(extended={METHOD: CountMethod()}, connect_timeout_s=10)
+    peer = begin(world)
+    peer.expect(p.Auth)
+    world.advance(9)
+    assert not peer.closed
+    world.advance(2)
+    assert peer.closed
+
+
 @pytest.mark.spec("MQTT-4.12.1-1", "MQTT-4.12.0-2", "MQTT-4.12.0-5", "MQTT-3.15.2-1")
 def test_a_client_may_authenticate_again_and_goes_on_meanwhile() -> None:
     world = world_with_method()

@@ -74,6 +74,12 @@ def test_a_packet_above_the_server_s_maximum_is_refused_at_its_header(version: i
     fitting = raw_publish(version, payload=b"x" * 990)
     client.send(raw_publish(version, payload=b"x" * (990 + 1000 - len(fitting))))
     assert not client.closed
+    subscriber = world.connect("sub")
+    subscriber.subscribe("t")
+    other = world.connect("d", version=version)
+    other.send(raw_publish(version, payload=b"x" * 1000))
+    assert_closed_with(other, Reason.PACKET_TOO_LARGE)
+    assert payloads(subscriber) == []
     # The header alone is enough: what it announces is never waited for.
     client.send(raw_publish(version, payload=b"x" * 999)[:4])
     assert_closed_with(client, Reason.PACKET_TOO_LARGE)

@@ -10,8 +10,6 @@ from tests.conformance.report import TESTS, MarkerError, Report, main, marked_be
 from tests.conformance.statements import ALL, BOTH, BY_ID, CLIENT, SERVER, V5, V311, Statement
 
 MODULE = """
-from pathlib import Path
-
 import pytest
 
 @pytest.mark.spec("MQTT-1", "MQTT-2")

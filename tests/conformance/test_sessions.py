@@ -77,6 +77,38 @@ def test_a_session_goes_on_where_its_connection_ended(version: int, goodbye: str
     assert payloads(again) == [b"3"]
 
 
+@pytest.mark.spec("MQTT-3.1.2-5", "MQTT-4.4.0-1", "3.1.1:MQTT-3.1.2-4", "3.1.1:MQTT-4.4.0-1")
+def test_a_session_may_be_taken_up_again_in_another_version() -> None:
+    world = World()
+    client = come_back(world, "c", 5)
+    client.subscribe("t", 2, identifier=7)
+    publisher = world.connect("pub")
+    properties = having(user=[("a", "b")], content_type="x", message_expiry_interval=100)
+    publisher.publish("t", b"sent", 1, properties=properties)
+    publisher.publish("t", b"received", 2, properties=properties)
+    client.messages(acknowledge=False)
+    client.send(p.Pubrec(2))
+    client.drop()
+    publisher.publish("t", b"queued", 2, properties=properties)
+    old = come_back(world, "c", 4)
+    assert session_present(old)
+    assert old.take() == [
+        p.Pubrel(2),
+        p.Publish("t", b"sent", 1, dup=True, packet_id=1),
+        p.Publish("t", b"queued", 2, packet_id=3),
+    ]
+    old.drop()
+    again = come_back(world, "c", 5)
+    assert session_present(again)
+    pubrel, *messages = again.take()
+    assert pubrel == p.Pubrel(2)
+    expected = having([("a", "b")], [7], content_type="x", message_expiry_interval=100)
+    for message in messages:
+        assert isinstance(message, p.Publish)
+        assert message.properties == expected
+        assert message.dup
+
+
 @pytest.mark.spec("MQTT-3.1.2-6", "MQTT-3.2.2-3", "3.1.1:MQTT-3.1.2-4", "3.1.1:MQTT-3.2.2-3")
 @VERSIONS
 def test_without_a_session_one_is_made_and_kept(version: int) -> None:
