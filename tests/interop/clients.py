@@ -204,10 +204,17 @@ class Paho(Client):
         assert open_socket is not None
         open_socket.shutdown(socket.SHUT_RDWR)
         open_socket.close()
+        self._forget()
 
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Its sockets are closed with its last reference, and the callbacks hold us and so it."""
+        self._client.on_connect = self._client.on_subscribe = self._client.on_message = None
+        del self._client
 
 
 class _InLoop(Client):
