@@ -51,11 +51,17 @@ def _payload(packet: Publish, is_json: bool) -> object:
         # What is not UTF-8 passes through as it is.
         return packet.payload.decode(errors="surrogateescape")
     try:
-        return json.loads(packet.payload)
+        return json.loads(packet.payload, parse_float=_number)
     except (ValueError, RecursionError):
         raise ValueError(
             f"Error: Message payload is not valid JSON on topic {packet.topic}."
         ) from None
+
+
+def _number(text: str) -> int | float:
+    """A number with a fraction or an exponent; ``1e3`` is printed as ``1000``."""
+    value = float(text)
+    return int(value) if abs(value) < 1e15 and value == int(value) else value
 
 
 def _properties(properties: Properties) -> dict[str, object]:

@@ -66,6 +66,7 @@ class Command:
         self.finished = False
         self.signal = 0
         self._signals: Signals | None = None
+        self._was_connected = False
 
     # -- what a command adds ------------------------------------------------------------------
 
@@ -131,13 +132,6 @@ class Command:
             properties = self.options.properties.get("disconnect")
             self.client.disconnect(self.link.now(), reason, properties)
 
-    def abandon(self, status: int) -> None:
-        """End at once, without a word to the server."""
-        self.finished = True
-        self.status = self.status or status
-        if self.link is not None:
-            self.link.close()
-
     def publish(
         self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None
     ) -> int:
@@ -179,13 +173,12 @@ class Command:
 
     def _turned(self, ready_fd: int) -> None:
         if self._signals is not None and ready_fd == self._signals.fd:
-            number = self._signals.received()
-            if self.client.connected:
-                self.signal = number
+            self.signal = self._signals.received()
+            if self._was_connected:
                 self.interrupted()
             else:
-                self.signal = number
-                self.abandon(FAILED)
+                self.finished = True
+                self.status = FAILED
         elif not self.finished:
             self.turned(ready_fd >= 0)
 
@@ -193,6 +186,7 @@ class Command:
         rest: list[Event] = []
         for event in events:
             if isinstance(event, Connected):
+                self._was_connected = True
                 self.connected(event)
             elif isinstance(event, Refused):
                 self.say(refusal_text(event.code, self.options.version))

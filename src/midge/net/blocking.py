@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 #: How much one turn writes at most before it looks whether the server has something to say.
 _WRITE_BYTES_MAX: Final = 1_048_576
-#: How long a server that goes on sending is listened to after our goodbye.
-_DRAIN_S: Final = 0.5
+#: How long we wait after our goodbye for the server to close its end.
+_DRAIN_S: Final = 1.0
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
@@ -294,17 +294,20 @@ class BlockingLink:
         return self.client.receive_eof(self._clock())
 
     def _drain(self) -> None:
-        """Read what nobody wants any more.
+        """Wait until the server has closed too, and read what nobody wants any more.
 
-        To close a socket with unread data resets the connection, and a reset may overtake the
-        goodbye that was just written: the server would take us for lost and publish the will.
+        Data that comes to a closed socket is answered by a reset, and a server that is reset may
+        not look at what it has not read yet: our last acknowledgements and the goodbye. Then it
+        would send those messages again, and publish the will.
         """
+        until = self._clock() + _DRAIN_S
         try:
             self._sock.shutdown(socket.SHUT_WR)
-            until = self._clock() + _DRAIN_S
-            while self._sock.recv(READ_BYTES):
+            while True:
                 left_s = until - self._clock()
                 if left_s <= 0 or not select.select([self._sock], [], [], left_s)[0]:
                     return
+                if not self._sock.recv(READ_BYTES):
+                    return
         except OSError:
-            return  # nothing to read, or nobody there
+            return  # it is gone already

@@ -176,6 +176,26 @@ def test_a_server_that_is_silent_for_too_long_does_not_hold_the_time_limit(tmp_p
     assert (outcome.status, outcome.output, outcome.error) == (27, b"", b"Timed out\n")
 
 
+@pytest.mark.parametrize(("verb", "status"), [("sub", 0), ("pub", -signal.SIGTERM)])
+def test_a_signal_ends_the_wait_for_a_broker_that_is_gone(
+    tmp_path: Path, verb: str, status: int
+) -> None:
+    broker = BrokerProcess(tmp_path)
+    broker.start()
+    words = ["-p", broker.port, "-t", "life/gone", *(["-l"] if verb == "pub" else [])]
+    try:
+        with Running("midge", verb, *words, "-d") as waiting:
+            if verb == "pub":
+                waiting.write(b"x\n")
+            waiting.until(b"SUBACK" if verb == "sub" else b"PUBLISH")
+            broker.stop()
+            assert waiting.process.stdin is not None
+            os.kill(waiting.process.pid, signal.SIGTERM)
+            assert waiting.process.wait(10) == status
+    finally:
+        broker.stop()
+
+
 # -- connections that break -------------------------------------------------------------------
 
 

@@ -143,9 +143,9 @@ def test_json_with_properties() -> None:
 
 
 def test_json_is_one_line_or_pretty() -> None:
-    packet = Publish("t", b'{"a": [1, 2.5, null, "\xc3\xbc"]}')
+    packet = Publish("t", b'{"a": [1, 2.5, 1e3, 1e300, null, "\xc3\xbc"]}')
     line = rendered("%J", packet)
-    assert line.endswith('"payload":{"a":[1,2.5,null,"ü"]}}'.encode())
+    assert line.endswith('"payload":{"a":[1,2.5,1000,1e+300,null,"ü"]}}'.encode())
     assert b"\n" not in line
     pretty = Format("%J", pretty=True).render(packet)
     assert b"\n\t" in pretty

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +136,41 @@ def test_a_goodbye_is_written_before_the_close(ends: Ends) -> None:
     assert ends.link.closed
     assert ends.server.recv(1000) == encode(p.Disconnect(), 5)
     assert ends.server.recv(1000) == b""
+
+
+def test_what_is_still_on_its_way_does_not_break_the_goodbye() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        clock = Clock()
+        client = Client(p.Connect("me", 5))
+        link = BlockingLink(client, connect_tcp(*listening.getsockname()), clock)
+        server, _ = listening.accept()
+        with server:
+            client.connect(clock())
+            link.turn(clock())
+            server.recv(1000)
+            server.sendall(
+                encode(p.Connack(), 5) + encode(p.Publish("t", b"", 1, False, False, 1), 5)
+            )
+            link.turn()
+            server.settimeout(10)
+            server.recv(1000)
+
+            def go_on() -> None:
+                # As a server with more to send: it writes before it reads our last words.
+                for _ in range(20):
+                    server.sendall(encode(p.Publish("t", b"x" * 1000), 5))
+
+            client.disconnect(clock())
+            thread = threading.Timer(0.05, go_on)
+            thread.start()
+            ending = threading.Timer(0.1, server.shutdown, [socket.SHUT_WR])
+            ending.start()
+            link.turn()
+            thread.join()
+            ending.join()
+            assert server.recv(1000) == encode(p.Disconnect(), 5)
 
 
 def test_a_server_that_reads_slowly_gets_everything_in_order(ends: Ends) -> None:
