@@ -286,3 +286,51 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         words = ["--unix", path, "-t", "life/unix", "-r", "-q", 1]
         assert run("midge", "pub", *words, "-m", "here").status == 0
         assert run("midge", "sub", *words[:4], "-C", 1).output == b"here\n"
+
+
+# -- what the broker does not take --------------------------------------------------------------
+
+
+def test_a_message_that_the_broker_does_not_take_is_a_failure(tmp_path: Path) -> None:
+    limits = "max_qos 0\nretain_available false\nmax_packet_size 100\n"
+    with BrokerProcess(tmp_path, limits) as broker:
+        words = ["-p", broker.port, "-t", "life/limits", "-V", 5]
+        outcome = run("midge", "pub", *words, "-m", "x", "-q", 1)
+        assert (outcome.status, outcome.error) == (
+            1,
+            b"Error: Message QoS not supported on broker, try a lower QoS.\n",
+        )
+        outcome = run("midge", "pub", *words, "-m", "x" * 200)
+        assert outcome.status == 1
+        assert b"larger than the 100" in outcome.error
+        # A message that cannot be kept is sent all the same, for those who listen now.
+        outcome = run("midge", "pub", *words, "-m", "x", "-r", "-d")
+        assert outcome.status == 0
+        assert b"sending PUBLISH (d0, q0, r0," in outcome.output
+
+
+def test_a_refused_message_is_a_warning(tmp_path: Path) -> None:
+    import socket
+    import threading
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"\x20\x03\x00\x00\x00")
+                connection.recv(1000)
+                connection.sendall(b"\x40\x0a\x00\x01\x87\x06\x1f\x00\x03why")
+                while connection.recv(1000):
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        words = ["-h", "127.0.0.1", "-p", server.getsockname()[1], "-V", 5, "-q", 1, "-t", "a"]
+        outcome = run("midge", "pub", *words, "-m", "x")
+        thread.join()
+    assert outcome.error == b"Warning: Publish 1 failed: Not authorized.\nwhy\n"
+    assert outcome.status == 0
