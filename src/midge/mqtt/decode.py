@@ -198,16 +198,21 @@ def _invalid(text: str, error: TopicError, reason: int) -> ProtocolError:
 
 
 def _ack(data: bytes, start: int, end: int, packet_type: int, version: int) -> p.Packet:
-    packet_id = _packet_id(data, start, end, packet_type)
+    pos = start + 2
+    if pos > end:
+        raise MalformedPacket(f"{p.NAMES[packet_type]} is too short")
+    packet_id = data[start] << 8 | data[start + 1]
+    if not packet_id:
+        raise ProtocolError(f"{p.NAMES[packet_type]} with packet identifier 0")
     reason = 0
     properties = None
-    pos = start + 2
-    if pos < end and version == p.MQTT_5:
-        reason = _reason(data[pos], packet_type)
-        pos += 1
-        if pos < end:
-            properties, pos = decode_properties(data, pos, end, packet_type)
-    _done(pos, end, packet_type)
+    if pos < end:
+        if version == p.MQTT_5:
+            reason = _reason(data[pos], packet_type)
+            pos += 1
+            if pos < end:  # the properties may be left out with their length (section 3.4.2.2.1)
+                properties, pos = decode_properties(data, pos, end, packet_type)
+        _done(pos, end, packet_type)
     if packet_type == p.PUBACK:
         return p.Puback(packet_id, reason, properties)
     if packet_type == p.PUBREC:

@@ -1,0 +1,1 @@
+"""Fuzz targets: each states its invariant first, and runs bounded among the tests."""
