@@ -1,153 +1,133 @@
-"""Run the rows against each broker in turn, check every message, print medians and ratios."""
+"""The command: run the rows against each broker in turn, print the table; 1 when one was wrong."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import shutil
-import statistics
-import subprocess
+import contextlib
+import resource
 import sys
-import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.brokers import CONFIGURATION, Broker, found
+from bench import report
+from bench.brokers import Broker, midge, mosquitto
+from bench.generator import GeneratorError, WrongError, build
+from bench.measure import sample
 from bench.rows import ROWS, Row
 
-HERE = Path(__file__).resolve().parent
+QUICK_ROUNDS, QUICK_SECONDS = 1, 0.3
 
 
-class WrongError(Exception):
-    """A broker lost, doubled, reordered or damaged a message."""
+def broker_of(text: str) -> Broker:
+    """Read the value of ``--broker``."""
+    name, equals, command = text.partition("=")
+    if not (name and equals and command):
+        raise argparse.ArgumentTypeError("wants NAME=COMMAND")
+    return Broker(name, command)
 
 
-def build_load(directory: Path) -> Path:
-    """Compile the load generator."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        sys.exit("bench: the load generator needs a C compiler (cc or gcc)")
-    target = directory / "load"
-    subprocess.run([compiler, "-O2", "-o", str(target), str(HERE / "load.c")], check=True)
-    return target
-
-
-def measure(load: Path, broker: Broker, row: Row, scale: float) -> dict[str, float]:
-    """One run of one row against a fresh broker.
-
-    Raises:
-        WrongError: a message was not delivered as it should have been.
-    """
-    arguments = dict(row.load)
-    count = max(int(row.messages * scale), 200)
-    if "idle" in arguments:
-        arguments["idle"] = count
-    else:
-        arguments["messages"] = count
-    with broker:
-        arguments["port"] = broker.port
-        words = [str(load), *(f"{name}={value}" for name, value in arguments.items())]
-        with subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if line.startswith("READY"):
-                time.sleep(0.2)
-                cpu, memory = broker.cpu_s(), broker.memory_bytes()
-                process.stdin.write("go\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-            if not line.startswith("seconds="):
-                process.kill()
-                raise WrongError(f"{broker.name}, {row.name}: {line.strip() or 'it ended'}")
-            cpu = broker.cpu_s() - cpu
-            memory = broker.memory_bytes() - memory
-            if "idle" in arguments:
-                process.stdin.write("done\n")
-                process.stdin.flush()
-    figures = {name: float(text) for name, text in (pair.split("=") for pair in line.split())}
-    delivered = figures["delivered"]
-    figures["rate"] = delivered / figures["seconds"]
-    figures["cpu"] = cpu / delivered * 1e6
-    figures["memory"] = memory / delivered
-    return figures
-
-
-def shown(row: Row, figures: dict[str, float]) -> str:
-    """The cell of one broker in one row."""
-    if row.compare == "memory":
-        return f"{figures['memory'] / 1024:6.2f} KiB"
-    if row.compare == "p50":
-        return f"{figures['p50']:4.0f}/{figures['p99']:.0f} µs p50/p99, {figures['cpu']:.1f} µs"
-    return f"{figures['rate']:>11,.0f}/s {figures['cpu']:8.3f} µs"
-
-
-def arguments() -> argparse.Namespace:
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each row and broker")
-    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure midge against the brokers of this machine; check every message.",
+        epilog="The brokers are midge, mosquitto when there is one, and those named with --broker.",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ROW",
+        help="only rows whose name contains this; may be repeated",
+    )
+    parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    parser.add_argument("--rounds", type=int, default=3, help="samples of a row and broker (3)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a sample (1)")
+    parser.add_argument("--quick", action="store_true", help="one short round: about a minute")
     parser.add_argument(
         "--broker",
         action="append",
         default=[],
+        type=broker_of,
         metavar="NAME=COMMAND",
-        help="one more broker; {port} and {config} in the command are filled in",
+        help="one more broker, or another midge or mosquitto; {port} is the port on 127.0.0.1, "
+        "{config} a configuration in Mosquitto's form",
     )
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    return parser.parse_args()
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="NAME", help="leave this broker out"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    options = parser.parse_args(words)
+    if options.quick:
+        options.rounds, options.seconds = QUICK_ROUNDS, QUICK_SECONDS
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds and --seconds must be more than nothing")
+    return options
 
 
-def main() -> int:
-    """Run everything; 1 when any broker delivered wrongly."""
-    options = arguments()
-    rounds, scale = (1, 0.15) if options.quick else (options.rounds, 1.0)
-    brokers = found() + [Broker(*text.split("=", 1)) for text in options.broker]
-    print(f"{platform.platform()}, Python {platform.python_version()}, {rounds} rounds, medians")
-    print("the same for every broker:", CONFIGURATION.replace("\n", "; "))
-    print("rate of delivered messages | CPU of the broker per message | ratio to midge's\n")
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    failed = False
-    with tempfile.TemporaryDirectory() as directory:
-        load = build_load(Path(directory))
-        for row in ROWS:
-            if options.only not in row.name:
-                continue
-            runs: dict[str, list[dict[str, float]]] = {broker.name: [] for broker in brokers}
-            for _ in range(rounds):
-                for broker in brokers:  # in turn, so that a change of the machine hits all
-                    try:
-                        runs[broker.name].append(measure(load, broker, row, scale))
-                    except WrongError as error:
-                        print(f"WRONG: {error}", flush=True)
-                        failed = True
-            results[row.name] = print_row(row, runs)
+def chosen_brokers(named: Sequence[Broker], without: Sequence[str]) -> list[Broker]:
+    """midge first, then mosquitto, then the others; one named on the command line replaces ours."""
+    by_name: dict[str, Broker] = {"midge": midge()}
+    peer = mosquitto()
+    if peer is not None:
+        by_name["mosquitto"] = peer
+    by_name.update((broker.name, broker) for broker in named)
+    return [broker for name, broker in by_name.items() if name not in without]
+
+
+def chosen_rows(only: Sequence[str]) -> list[Row]:
+    """The rows that ``--only`` leaves."""
+    wanted = [text.lower() for text in only]
+    return [r for r in ROWS if not wanted or any(text in r.name.lower() for text in wanted)]
+
+
+def measure_row(
+    program: Path, row: Row, brokers: Sequence[Broker], rounds: int, seconds: float
+) -> report.Outcome:
+    """All samples of one row, the brokers in turn: what disturbs the machine disturbs them all."""
+    outcome = report.Outcome(row)
+    for _ in range(rounds):
+        for broker in brokers:
+            if broker.name in outcome.faults:
+                continue  # once wrong, always wrong: no need to wait for the next time
+            try:
+                figures = sample(program, broker, row, seconds)
+            except (WrongError, RuntimeError) as error:
+                outcome.faults.setdefault(broker.name, []).append(str(error))
+            else:
+                outcome.samples.setdefault(broker.name, []).append(figures)
+    return outcome
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run it; 1 when a broker delivered wrongly or did not start, 2 when nothing could be run."""
+    options = parse(words)
+    rows = chosen_rows(options.only)
+    if options.list:
+        print("\n".join(row.name for row in rows))
+        return 0
+    brokers = chosen_brokers(options.broker, options.without)
+    if not rows or not brokers:
+        print("bench: there is nothing to measure", file=sys.stderr)
+        return 2
+    with contextlib.suppress(ValueError, OSError):  # thousands of connections, a descriptor each
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    outcomes = []
+    try:
+        program = build()
+        print(report.heading(brokers, options.rounds, options.seconds), flush=True)
+        for row in rows:
+            outcomes.append(measure_row(program, row, brokers, options.rounds, options.seconds))
+            print("\n".join(report.lines_of(outcomes[-1], brokers)), flush=True)
+    except GeneratorError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
-    return 1 if failed else 0
-
-
-def print_row(row: Row, runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, float]]:
-    """Print a row of medians; returns them by broker."""
-    medians = {
-        name: {key: statistics.median(run[key] for run in of_one) for key in of_one[0]}
-        for name, of_one in runs.items()
-        if of_one
-    }
-    cells = []
-    base = medians.get("midge")
-    for name, figures in medians.items():
-        cell = f"{name} {shown(row, figures)}"
-        if base is not None and name != "midge" and base[row.compare] > 0:
-            cell += f" ({figures[row.compare] / base[row.compare]:.1f}x)"
-        cells.append(cell)
-    print(f"{row.name:34} {' | '.join(cells)}", flush=True)
-    return medians
+        report.write_json(options.json, outcomes, brokers)
+    return 1 if any(outcome.faults for outcome in outcomes) else 0
 
 
 if __name__ == "__main__":

@@ -1,47 +1,107 @@
-"""What is measured: one row is one pattern of traffic, as arguments of the load generator."""
+"""What is measured: a row is one pattern of traffic, as settings of the load generator.
+
+To add a row, add it to :data:`ROWS`; what the settings mean stands in ``load/load.c``. ``backlog``
+keeps what is under way to a receiver well below the queue limits of every broker, so that none has
+reason to drop a message.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 
+class Measure:
+    """One figure of a row.
+
+    Attributes:
+        key: its name in the JSON file.
+        label: its name and unit in the table.
+        form: how it is printed.
+        more_is_better: which way a ratio is good.
+    """
+
+    __slots__ = ("form", "key", "label", "more_is_better")
+
+    def __init__(self, key: str, label: str, form: str, more_is_better: bool = False) -> None:
+        self.key = key
+        self.label = label
+        self.form = form
+        self.more_is_better = more_is_better
+
+
+RATE: Final = Measure("rate", "messages/s", "{:,.0f}", more_is_better=True)
+CPU: Final = Measure("cpu_us", "CPU, µs/message", "{:.3f}")
+P50: Final = Measure("p50_us", "median latency, µs", "{:.1f}")
+P99: Final = Measure("p99_us", "99 % latency, µs", "{:.1f}")
+CONNECT_RATE: Final = Measure("rate", "connections/s", "{:,.0f}", more_is_better=True)
+CONNECT_CPU: Final = Measure("cpu_us", "CPU, µs/connection", "{:.1f}")
+MEMORY: Final = Measure("memory_kib", "KiB/idle connection", "{:.2f}")
+
+
 class Row:
-    """One line of the table.
+    """One pattern of traffic.
 
     Attributes:
         name: as it is printed, and chosen with ``--only``.
-        load: arguments of the generator.
-        messages: how many each publisher sends at full length.
-        compare: what the ratio is made of: ``cpu`` (per message), ``p50`` or ``memory``.
+        settings: arguments of the load generator.
+        measures: the figures that are printed.
+        step: what is measured: ``run`` (messages) or ``connect`` (connections).
     """
 
-    def __init__(self, name: str, messages: int, compare: str = "cpu", **load: int) -> None:
+    __slots__ = ("measures", "name", "settings", "step")
+
+    def __init__(
+        self,
+        name: str,
+        measures: tuple[Measure, ...] = (RATE, CPU),
+        step: str = "run",
+        **settings: int,
+    ) -> None:
         self.name = name
-        self.messages = messages
-        self.compare = compare
-        self.load = load
+        self.measures = measures
+        self.step = step
+        self.settings = settings
 
 
-# `ahead` keeps what is under way below the queues of every broker, so that none has to drop.
 ROWS: Final = (
-    Row("QoS 0, 64 a write, one topic", 600_000, batch=64, ahead=20_000),
-    Row("QoS 0, 64 a write, 1,000 topics", 400_000, batch=64, topics=1000, ahead=20_000),
-    Row("QoS 0, one a write", 100_000, batch=1, ahead=5_000),
-    Row("QoS 0, 64 a write, MQTT 5", 600_000, batch=64, version=5, ahead=20_000),
-    Row("QoS 1, 50 a write", 50_000, qos=1, batch=50, window=100),
-    Row("QoS 1, 20 a write, MQTT 5", 50_000, qos=1, batch=20, window=20, version=5),
+    Row("QoS 0, 64 a write, one topic", batch=64, backlog=8192),
+    Row("QoS 0, 64 a write, 1,000 topics", batch=64, backlog=8192, topics=1000),
+    Row("QoS 0, one a write", batch=1, backlog=2048),
+    Row("QoS 1, 50 a write", qos=1, batch=50, inflight=100),
     Row(
-        "QoS 1, 20 pairs, 16 a write", 2_500, qos=1, batch=16, window=32, pubs=20, subs=20, pairs=1
+        "QoS 1, 20 pairs, 16 a write",
+        qos=1,
+        batch=16,
+        inflight=32,
+        publishers=20,
+        subscribers=20,
+        pairs=1,
     ),
-    Row("QoS 2, 20 in flight", 25_000, qos=2, batch=20, window=20),
-    Row("QoS 0, 20 to 1, 16 a write", 20_000, batch=16, pubs=20, ahead=10_000),
-    Row("QoS 0, fan-out to 100", 10_000, batch=64, subs=100, ahead=640),
-    Row("QoS 0, fan-out to 1,000", 2_000, batch=64, subs=1000, ahead=256),
-    Row("QoS 1, fan-out to 100", 1_500, qos=1, batch=16, window=64, subs=100, ahead=64),
-    Row("QoS 0, fan-out to 100, 4 KiB", 3_000, batch=16, subs=100, size=4096, ahead=64),
-    Row("shared group of 8, QoS 0", 100_000, batch=64, subs=8, shared=1, ahead=10_000),
-    Row("shared group of 8, QoS 1", 30_000, qos=1, batch=50, window=100, subs=8, shared=1),
-    Row("one message at 1,000/s: latency", 3_000, "p50", rate=1000),
-    Row("a connection: CPU", 5_000, idle=1),
-    Row("memory per idle connection", 5_000, "memory", idle=1),
+    Row("QoS 2, 20 in flight", qos=2, batch=0, inflight=20),
+    Row("QoS 0, 20 to 1, 16 a write", batch=16, backlog=512, publishers=20),
+    Row("QoS 0, fan-out to 100", batch=16, backlog=512, subscribers=100),
+    Row("QoS 0, fan-out to 1,000", batch=16, backlog=64, subscribers=1000),
+    Row("QoS 1, fan-out to 100", qos=1, batch=16, inflight=64, backlog=64, subscribers=100),
+    Row("QoS 0, fan-out to 100, 4 KiB", batch=16, backlog=64, payload=4096, subscribers=100),
+    Row("shared group of 8, QoS 0", batch=64, backlog=4096, subscribers=8, shared=1),
+    Row("shared group of 8, QoS 1", qos=1, batch=50, inflight=100, subscribers=8, shared=1),
+    Row("MQTT 5, QoS 0, 64 a write", version=5, batch=64, backlog=8192),
+    Row("MQTT 5, QoS 0, a user property", version=5, properties=1, batch=64, backlog=8192),
+    Row("MQTT 5, QoS 1, a user property", version=5, properties=1, qos=1, batch=50, inflight=100),
+    Row(
+        "MQTT 5, QoS 0, prop., fan-out 100",
+        version=5,
+        properties=1,
+        batch=16,
+        backlog=512,
+        subscribers=100,
+    ),
+    Row("one message at 1,000/s", (P50, P99, CPU), rate=1000),
+    Row(
+        "connections",
+        (CONNECT_RATE, CONNECT_CPU, MEMORY),
+        step="connect",
+        publishers=0,
+        subscribers=5000,
+    ),
 )
