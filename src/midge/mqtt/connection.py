@@ -22,11 +22,12 @@ from midge.limits import (
 )
 from midge.mqtt import packets as p
 from midge.mqtt import properties as props
+from midge.mqtt import reasons
 from midge.mqtt.aliases import InboundAliases
 from midge.mqtt.decode import decode_packet, packet_length
 from midge.mqtt.encode import encode, encode_ack
 from midge.mqtt.properties import Properties
-from midge.mqtt.reasons import CONNACK_V3, V3_UNACCEPTABLE_PROTOCOL, Reason
+from midge.mqtt.reasons import V3_UNACCEPTABLE_PROTOCOL, Reason
 from midge.mqtt.states import (
     ALLOWED,
     ALLOWED_V5,
@@ -398,7 +399,7 @@ class Connection:
                 # [3.1.1: MQTT-3.1.2-2].
                 self.out.append(encode(p.Connack(V3_UNACCEPTABLE_PROTOCOL), p.MQTT_311))
             elif self.version == p.MQTT_5 and reason != Reason.KEEP_ALIVE_TIMEOUT:
-                if reason not in CONNACK_V3[p.CONNACK]:
+                if reason not in reasons.ALLOWED[p.CONNACK]:
                     reason = int(Reason.PROTOCOL_ERROR)  # [MQTT-3.2.2-8]
                 self.append_within_limit(
                     encode(p.Connack(reason, False, _because(text)), p.MQTT_5),
