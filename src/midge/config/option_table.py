@@ -52,7 +52,7 @@ log_timestamp_format         text     -            general  works r log_timestam
     Form of that time, as strftime has it; without it, seconds since 1970.
 log_type                     own      -            general  works r log_types
     A kind of lines to log; without it: error, warning, notice and information.
-max_inflight_bytes           int      0            general  works r inflight_bytes_max
+max_inflight_bytes           int      0            general  later r -
     Bytes of QoS 1 and 2 on their way to one client at a time; 0 for no limit.
 max_inflight_messages        int      20           general  works r inflight_messages_max
     Messages of QoS 1 and 2 on their way to one client at a time; 0 for no limit.
@@ -101,7 +101,7 @@ retained_persistence         bool     false        general  later r -
 retry_interval               int      -            general  inert - -
     Was removed: messages are sent again only after a reconnect.
 set_tcp_nodelay              bool     false        general  works r set_tcp_nodelay
-    Send small writes at once.
+    Send small writes at once; midge always does, because it writes once a turn of its loop.
 sys_interval                 int      10           general  inert r sys_interval_s
     Seconds between updates of $SYS; 0 for none.
 upgrade_outgoing_qos         bool     false        general  works r upgrade_outgoing_qos

@@ -51,7 +51,6 @@ class Settings:
         payload_bytes_max: the largest payload that is accepted; 0 for no limit of its own.
         inflight_messages_max: messages of QoS 1 and 2 on their way to one client at a time, and
             the Receive Maximum that clients are told; 0 for no limit but the protocol's.
-        inflight_bytes_max: bytes of payload on their way to one client at a time; 0 for no limit.
         queued_messages_max: messages held for one client beyond those in flight; 0 for no limit.
         queued_bytes_max: bytes of payload held for one client; 0 for no limit.
         queue_qos0: QoS 0 messages are also held for a client that is away.
@@ -70,7 +69,8 @@ class Settings:
             most; 0 for no limit.
         upgrade_outgoing_qos: messages are delivered at the subscription's QoS even if they were
             published at a lower one.
-        set_tcp_nodelay: small writes are sent at once (TCP_NODELAY).
+        set_tcp_nodelay: accepted for Mosquitto's sake; TCP_NODELAY is always set, because what
+            there is to send is collected and written once a turn.
         sys_interval_s: time between updates of ``$SYS``; 0 for none.
         connection_messages: connects and disconnects are logged.
         log_destinations: any of ``stderr``, ``stdout`` and ``file``; none for no log.
@@ -86,7 +86,6 @@ class Settings:
     packet_bytes_max: int = PACKET_BYTES_MAX_DEFAULT
     payload_bytes_max: int = 0
     inflight_messages_max: int = INFLIGHT_MESSAGES_DEFAULT
-    inflight_bytes_max: int = 0
     queued_messages_max: int = QUEUED_MESSAGES_DEFAULT
     queued_bytes_max: int = 0
     queue_qos0: bool = False
@@ -116,7 +115,6 @@ class Settings:
         _within("packet_bytes_max", self.packet_bytes_max, PACKET_BYTES_MAX_LEAST, _INT32_MAX)
         _within("payload_bytes_max", self.payload_bytes_max, 0, VARINT_MAX)
         _within("inflight_messages_max", self.inflight_messages_max, 0, PACKET_ID_MAX)
-        _within("inflight_bytes_max", self.inflight_bytes_max, 0)
         _within("queued_messages_max", self.queued_messages_max, 0)
         _within("queued_bytes_max", self.queued_bytes_max, 0)
         _within("max_keepalive_s", self.max_keepalive_s, 0, _UINT16_MAX)

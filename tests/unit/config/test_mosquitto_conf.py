@@ -40,7 +40,6 @@ GENERAL = [
     ("max_inflight_messages 5", "inflight_messages_max", 5),
     ("max_inflight_messages -1", "inflight_messages_max", 0),
     ("max_inflight_messages 65535", "inflight_messages_max", 0),
-    ("max_inflight_bytes 9", "inflight_bytes_max", 9),
     ("max_queued_messages 3", "queued_messages_max", 3),
     ("max_queued_messages -3", "queued_messages_max", 0),
     ("max_queued_bytes 3000", "queued_bytes_max", 3000),
