@@ -137,6 +137,21 @@ def payloads(peer: Peer) -> list[bytes]:
     return [message.payload for message in peer.messages()]
 
 
+# -- reason codes (5.0 sections 3.2.2.2, 3.9.3, 3.11.3, 3.14.2.1) ---------------------------------
+
+#: The reason codes that the server's packets may have, from the standard and not from midge.
+FROM_SERVER: dict[type[p.Packet], frozenset[int]] = {
+    p.Connack: frozenset(
+        [0x00, *range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, 0x99, 0x9A, 0x9B, 0x9C, 0x9D, 0x9F]
+    ),
+    p.Suback: frozenset([0, 1, 2, 0x80, 0x83, 0x87, 0x8F, 0x91, 0x97, 0x9E, 0xA1, 0xA2]),
+    p.Unsuback: frozenset([0x00, 0x11, 0x80, 0x83, 0x87, 0x8F, 0x91]),
+    p.Disconnect: frozenset(
+        [0x00, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3)]
+    ),
+}
+
+
 # -- expectations ---------------------------------------------------------------------------------
 
 
@@ -155,6 +170,7 @@ def assert_closed_with(peer: Peer, *reasons: int) -> None:
     assert len(packets) == 1, f"one goodbye was expected, {packets!r} came"
     goodbye = packets[0]
     assert isinstance(goodbye, p.Connack | p.Disconnect)
+    assert goodbye.reason in FROM_SERVER[type(goodbye)]
     assert goodbye.reason in reasons, (
         f"{[hex(code) for code in reasons]} expected, {goodbye!r} came"
     )

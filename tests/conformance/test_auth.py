@@ -10,6 +10,7 @@ from midge.mqtt.properties import Properties
 from midge.mqtt.reasons import Reason
 from midge.testing.pair import Peer, World
 from tests.conformance.support import (
+    FROM_SERVER,
     Bystander,
     assert_closed_with,
     frame,
@@ -186,6 +187,32 @@ def test_while_it_authenticates_a_client_sends_nothing_else(packet: bytes) -> No
     assert isinstance(goodbye, p.Connack), "a DISCONNECT before a CONNACK"
     assert goodbye.reason == Reason.PROTOCOL_ERROR
     assert payloads(watcher) == []
+
+
+@pytest.mark.spec("MQTT-3.2.2-8", "MQTT-3.14.0-1", "MQTT-3.1.2-30")
+@pytest.mark.parametrize(
+    "packet",
+    [
+        raw_publish(5, properties=prop(0x23, two(0))),
+        raw_publish(5, b"a/#"),
+        raw_publish(5, properties=prop(0x01, b"\2")),
+        raw_subscribe(5, b"a#"),
+        b"\x30\xff\xff\xff\x7f",
+        b"\xf0\x01\x77",
+    ],
+    ids=["topic alias 0", "bad topic", "bad format", "bad filter", "too large", "bad AUTH"],
+)
+def test_bad_input_before_connack_is_answered_by_a_connack_with_a_listed_code(
+    packet: bytes,
+) -> None:
+    peer = begin(world_with_method())
+    peer.expect(p.Auth)
+    peer.send(packet)
+    raw = peer.raw()
+    assert peer.closed
+    assert raw[0] == 0x20
+    assert raw[2] == 0
+    assert raw[3] in FROM_SERVER[p.Connack] - {0}
 
 
 @pytest.mark.spec("MQTT-3.1.2-30", "MQTT-3.14.0-1")

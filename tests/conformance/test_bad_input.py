@@ -18,6 +18,7 @@ from midge.mqtt import packets as p
 from midge.mqtt.reasons import Reason
 from midge.testing.pair import World
 from tests.conformance.support import (
+    FROM_SERVER,
     Bystander,
     assert_closed_with,
     frame,
@@ -295,7 +296,7 @@ class Onlooker(Hooks):
         self.lines.append((link.address, client_id, reason, text))
 
 
-@pytest.mark.spec("MQTT-4.13.1-1", "MQTT-4.13.2-1", "3.1.1:MQTT-4.8.0-1")
+@pytest.mark.spec("MQTT-4.13.1-1", "MQTT-4.13.2-1", "MQTT-3.14.2-1", "3.1.1:MQTT-4.8.0-1")
 @pytest.mark.parametrize(("row", "version"), CASES)
 def test_bad_input_ends_its_own_connection_and_nothing_else(row: Row, version: int) -> None:
     onlooker = Onlooker()
@@ -313,6 +314,7 @@ def test_bad_input_ends_its_own_connection_and_nothing_else(row: Row, version: i
         [goodbye] = answers
         assert isinstance(goodbye, p.Disconnect)
         assert goodbye.reason in row.reasons, f"0x{goodbye.reason:02x}"
+        assert goodbye.reason in FROM_SERVER[p.Disconnect]
     else:
         assert answers == []
     [(address, client_id, reason, text)] = onlooker.lines

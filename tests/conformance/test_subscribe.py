@@ -9,6 +9,7 @@ from midge.mqtt import packets as p
 from midge.mqtt.reasons import Reason
 from midge.testing.pair import World
 from tests.conformance.support import (
+    FROM_SERVER,
     Bystander,
     assert_closed_with,
     come_back,
@@ -154,6 +155,7 @@ def test_suback_has_for_each_filter_in_order_what_was_granted_or_that_it_failed(
     assert isinstance(suback, p.Suback)
     failed = Reason.NOT_AUTHORIZED if version == 5 else 0x80
     assert suback.packet_id == 77
+    assert set(suback.reasons) <= FROM_SERVER[p.Suback]
     assert suback.reasons == [
         failed if filter.startswith("secret") else min(qos, max_qos) for filter, qos in wanted
     ]
@@ -392,6 +394,7 @@ def test_unsuback_answers_once_for_all_filters_in_their_order(version: int) -> N
     packets = client.take()
     existed = [0x11, 0x00, 0x11, 0x00, 0x11, 0x00, 0x11]
     assert packets == [p.Unsuback(99, existed if version == 5 else [])]
+    assert set(existed) <= FROM_SERVER[p.Unsuback]
     publisher = world.connect("pub")
     for topic in ("a", "b", "c/d"):
         publisher.publish(topic)

@@ -57,6 +57,23 @@ def test_a_will_is_sent_once_when_the_connection_ends_without_a_goodbye(
     assert [(m.topic, m.payload, m.qos) for m in messages] == [("w", b"gone", qos)]
 
 
+@pytest.mark.spec("MQTT-3.1.2-8", "3.1.1:MQTT-3.1.2-8")
+@VERSIONS
+def test_a_server_that_shuts_down_sends_the_wills_of_those_that_it_closes(version: int) -> None:
+    world = World()
+    watcher = come_back(world, "watcher")
+    watcher.subscribe("w", 1)
+    world.connect("c", version=version, will=p.Will("w", b"gone", 1, retain=True))
+    world.broker.shut_down(world.clock.now())
+    world.settle()
+    assert watcher.closed
+    again = come_back(world, "watcher")
+    assert b"gone" in payloads(again) + payloads(watcher)
+    late = world.connect("late")
+    late.subscribe("w")
+    assert payloads(late) == [b"gone"]
+
+
 @pytest.mark.spec("MQTT-3.1.2-8", "MQTT-3.1.2-10", "MQTT-3.14.4-3")
 @pytest.mark.spec("3.1.1:MQTT-3.1.2-8", "3.1.1:MQTT-3.1.2-10", "3.1.1:MQTT-3.14.4-3")
 @VERSIONS
