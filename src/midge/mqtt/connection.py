@@ -12,6 +12,8 @@ and then has :meth:`Connection.violate` queue the goodbye that the specification
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from midge.errors import PacketTooLarge, ProtocolError
 from midge.limits import (
     CONNECT_TIMEOUT_S,
@@ -78,6 +80,7 @@ class Violation(p.Packet):
     """
 
     __slots__ = ("reason", "text")
+    __match_args__: ClassVar[tuple[str, ...]] = ("reason", "text")
 
     def __init__(self, reason: int, text: str) -> None:
         self.reason = reason

@@ -10,7 +10,7 @@ Ints inside: quality of service, versions and reason codes are plain ints here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from midge.mqtt.properties import Properties
 
@@ -60,19 +60,21 @@ class Packet:
     """What all packets share: a type, equality by value, and a readable form."""
 
     __slots__: tuple[str, ...] = ()
-    #: One of the packet types above.
-    type: int = 0
+    #: One of the packet types above; 0 for what is a part of a packet.
+    type: ClassVar[int] = 0
+    #: The fields in the order of the constructor: for ``match``, and for what is below.
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
 
     # Equal by value and holding lists: not for sets.
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
         return f"{type(self).__name__}({fields})"
 
 
@@ -83,6 +85,7 @@ class Will(Packet):
     """
 
     __slots__ = ("payload", "properties", "qos", "retain", "topic")
+    __match_args__: ClassVar[tuple[str, ...]] = ("topic", "payload", "qos", "retain", "properties")
 
     def __init__(
         self,
@@ -113,7 +116,18 @@ class Connect(Packet):
         "version",
         "will",
     )
-    type = CONNECT
+    type: ClassVar[int] = CONNECT
+    __match_args__: ClassVar[tuple[str, ...]] = (
+        "client_id",
+        "version",
+        "clean_start",
+        "keepalive_s",
+        "username",
+        "password",
+        "will",
+        "properties",
+        "bridge",
+    )
 
     def __init__(
         self,
@@ -144,7 +158,8 @@ class Connack(Packet):
     """CONNACK (section 3.2). ``reason`` is a return code in 3.1 and 3.1.1, a reason code in 5.0."""
 
     __slots__ = ("properties", "reason", "session_present")
-    type = CONNACK
+    type: ClassVar[int] = CONNACK
+    __match_args__: ClassVar[tuple[str, ...]] = ("reason", "session_present", "properties")
 
     def __init__(
         self, reason: int = 0, session_present: bool = False, properties: Properties | None = None
@@ -158,7 +173,16 @@ class Publish(Packet):
     """PUBLISH (section 3.3). ``packet_id`` is 0 at QoS 0."""
 
     __slots__ = ("dup", "packet_id", "payload", "properties", "qos", "retain", "topic")
-    type = PUBLISH
+    type: ClassVar[int] = PUBLISH
+    __match_args__: ClassVar[tuple[str, ...]] = (
+        "topic",
+        "payload",
+        "qos",
+        "retain",
+        "dup",
+        "packet_id",
+        "properties",
+    )
 
     def __init__(
         self,
@@ -183,6 +207,7 @@ class _Ack(Packet):
     """The four acknowledgements have one form (sections 3.4 to 3.7)."""
 
     __slots__ = ("packet_id", "properties", "reason")
+    __match_args__: ClassVar[tuple[str, ...]] = ("packet_id", "reason", "properties")
 
     def __init__(
         self, packet_id: int, reason: int = 0, properties: Properties | None = None
@@ -191,57 +216,46 @@ class _Ack(Packet):
         self.reason = reason
         self.properties = properties
 
-    # Said again here because a subclass without slots of its own has an empty tuple of them.
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Ack)
-            and self.type == other.type
-            and self.packet_id == other.packet_id
-            and self.reason == other.reason
-            and self.properties == other.properties
-        )
-
-    __hash__ = None
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(packet_id={self.packet_id}, reason={self.reason}, "
-            f"properties={self.properties!r})"
-        )
-
 
 class Puback(_Ack):
     """PUBACK (section 3.4)."""
 
     __slots__ = ()
-    type = PUBACK
+    type: ClassVar[int] = PUBACK
 
 
 class Pubrec(_Ack):
     """PUBREC (section 3.5)."""
 
     __slots__ = ()
-    type = PUBREC
+    type: ClassVar[int] = PUBREC
 
 
 class Pubrel(_Ack):
     """PUBREL (section 3.6)."""
 
     __slots__ = ()
-    type = PUBREL
+    type: ClassVar[int] = PUBREL
 
 
 class Pubcomp(_Ack):
     """PUBCOMP (section 3.7)."""
 
     __slots__ = ()
-    type = PUBCOMP
+    type: ClassVar[int] = PUBCOMP
 
 
 class SubscribeTo(Packet):
     """One entry of a SUBSCRIBE: a filter and its options (section 3.8.3.1). Not a packet itself."""
 
     __slots__ = ("filter", "no_local", "qos", "retain_as_published", "retain_handling")
+    __match_args__: ClassVar[tuple[str, ...]] = (
+        "filter",
+        "qos",
+        "no_local",
+        "retain_as_published",
+        "retain_handling",
+    )
 
     def __init__(
         self,
@@ -262,7 +276,8 @@ class Subscribe(Packet):
     """SUBSCRIBE (section 3.8)."""
 
     __slots__ = ("entries", "packet_id", "properties")
-    type = SUBSCRIBE
+    type: ClassVar[int] = SUBSCRIBE
+    __match_args__: ClassVar[tuple[str, ...]] = ("packet_id", "entries", "properties")
 
     def __init__(
         self, packet_id: int, entries: list[SubscribeTo], properties: Properties | None = None
@@ -276,7 +291,8 @@ class Suback(Packet):
     """SUBACK (section 3.9). In 3.1.1 a refusal is 0x80; 3.1 has none."""
 
     __slots__ = ("packet_id", "properties", "reasons")
-    type = SUBACK
+    type: ClassVar[int] = SUBACK
+    __match_args__: ClassVar[tuple[str, ...]] = ("packet_id", "reasons", "properties")
 
     def __init__(
         self, packet_id: int, reasons: list[int], properties: Properties | None = None
@@ -290,7 +306,8 @@ class Unsubscribe(Packet):
     """UNSUBSCRIBE (section 3.10)."""
 
     __slots__ = ("filters", "packet_id", "properties")
-    type = UNSUBSCRIBE
+    type: ClassVar[int] = UNSUBSCRIBE
+    __match_args__: ClassVar[tuple[str, ...]] = ("packet_id", "filters", "properties")
 
     def __init__(
         self, packet_id: int, filters: list[str], properties: Properties | None = None
@@ -304,7 +321,8 @@ class Unsuback(Packet):
     """UNSUBACK (section 3.11). ``reasons`` is empty in 3.1 and 3.1.1, which have none."""
 
     __slots__ = ("packet_id", "properties", "reasons")
-    type = UNSUBACK
+    type: ClassVar[int] = UNSUBACK
+    __match_args__: ClassVar[tuple[str, ...]] = ("packet_id", "reasons", "properties")
 
     def __init__(
         self,
@@ -321,21 +339,22 @@ class Pingreq(Packet):
     """PINGREQ (section 3.12)."""
 
     __slots__ = ()
-    type = PINGREQ
+    type: ClassVar[int] = PINGREQ
 
 
 class Pingresp(Packet):
     """PINGRESP (section 3.13)."""
 
     __slots__ = ()
-    type = PINGRESP
+    type: ClassVar[int] = PINGRESP
 
 
 class Disconnect(Packet):
     """DISCONNECT (section 3.14). Without reason or properties in 3.1 and 3.1.1."""
 
     __slots__ = ("properties", "reason")
-    type = DISCONNECT
+    type: ClassVar[int] = DISCONNECT
+    __match_args__: ClassVar[tuple[str, ...]] = ("reason", "properties")
 
     def __init__(self, reason: int = 0, properties: Properties | None = None) -> None:
         self.reason = reason
@@ -346,7 +365,8 @@ class Auth(Packet):
     """AUTH (section 3.15), 5.0 only."""
 
     __slots__ = ("properties", "reason")
-    type = AUTH
+    type: ClassVar[int] = AUTH
+    __match_args__: ClassVar[tuple[str, ...]] = ("reason", "properties")
 
     def __init__(self, reason: int = 0, properties: Properties | None = None) -> None:
         self.reason = reason

@@ -362,7 +362,7 @@ def test_a_response_topic_is_a_topic_name(topic: str, place: int) -> None:
         Properties(user=[("a", "b\0")]),
         Properties(subscription_ids=[1]),
     ],
-    ids=repr,
+    ids=lambda wrong: repr(wrong)[:60],
 )
 def test_what_the_other_side_would_refuse_is_not_written(wrong: Properties) -> None:
     with pytest.raises(ProtocolError):
