@@ -70,6 +70,34 @@ async def test_a_message_after_the_last_one_is_caught(load: Path) -> None:
             await run(load, broker, batch=8)
 
 
+async def test_a_message_nobody_sent_is_caught_in_a_shared_group(load: Path) -> None:
+    async with FakeBroker(parting_shot=publish(4_000_000)) as broker:
+        with pytest.raises(WrongError, match="after the end"):
+            await run(load, broker, shared=1, batch=8)
+
+
+async def test_the_loss_of_the_last_messages_is_caught(load: Path) -> None:
+    async with FakeBroker(lambda packets, receiver: [] if receiver else packets) as broker:
+        with pytest.raises(WrongError, match=r"subscriber \d got 0 of"):
+            await run(load, broker, subscribers=2, batch=8, silence=1000)
+
+
+async def test_a_shared_group_that_misses_a_message_is_caught(load: Path) -> None:
+    async with FakeBroker(lambda packets, receiver: packets[1:]) as broker:
+        with pytest.raises(WrongError, match=r"\d+ messages of \d+ were delivered"):
+            await run(load, broker, shared=1, batch=8, silence=1000)
+
+
+async def test_a_broker_that_does_not_answer_is_caught(load: Path) -> None:
+    class Mute(FakeBroker):
+        def _take(self, packets: list[bytes], writer: asyncio.StreamWriter) -> None:
+            pass
+
+    async with Mute() as broker:
+        with pytest.raises(WrongError, match="no answer to CONNECT"):
+            await run(load, broker, silence=1000)
+
+
 async def test_a_refused_subscription_is_caught(load: Path) -> None:
     def connect(generator: Generator) -> None:
         with generator:
