@@ -57,7 +57,10 @@ MQTT_5: Final = 5
 
 
 class Packet:
-    """What all packets share: a type, equality by value, and a readable form."""
+    """What all packets share: a type, equality by value, and a readable form.
+
+    With equality and without a hash of their own, they are not for sets.
+    """
 
     __slots__: tuple[str, ...] = ()
     #: One of the packet types above; 0 for what is a part of a packet.
@@ -69,9 +72,6 @@ class Packet:
         if type(self) is not type(other):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in self.__match_args__)
-
-    # Equal by value and holding lists: not for sets.
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)

@@ -215,8 +215,6 @@ class Properties:
             and self.subscription_ids == other.subscription_ids
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         shown = [f"{NAMES.get(key, hex(key))}: {value!r}" for key, value in self.values.items()]
         if self.subscription_ids:

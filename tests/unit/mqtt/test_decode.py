@@ -520,6 +520,8 @@ def test_a_topic_or_filter_with_too_many_levels_is_well_formed_but_not_accepted(
     assert refusal(0xA2, b"\0\x01" + extra + deep, version).reason == 0x8F
     will = connect(0x06, b"\0\x01c" + extra + deep + b"\0\0", version=version)
     assert refusal(0x10, will, version).reason == 0x90
+    wrong = sized(b"#" + b"/" * TOPIC_LEVELS_MAX)
+    assert refusal(0x82, b"\0\x01" + extra + wrong + b"\0", version).reason == MALFORMED
 
 
 def test_a_topic_alias_takes_the_place_of_the_topic() -> None:
