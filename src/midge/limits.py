@@ -54,6 +54,12 @@ OUTBOX_HOLD_BYTES: Final = 1_048_576
 OUTBOX_BYTES_MAX: Final = 2_097_152
 #: How long one slow receiver may hold its publishers back before it is on its own.
 HOLD_MAX_S: Final = 1.0
+#: Subscriptions of one session; one more is refused.
+SUBSCRIPTIONS_MAX: Final = 100_000
+#: Retained messages that wait to be sent to one client; above it, no subscription is added.
+RETAINED_OWED_MAX: Final = 1_000_000
+#: Deadlines that nobody waits for any more and that are swept out when they are the most.
+DEADLINES_STALE_MAX: Final = 1024
 #: Topics whose receivers are remembered; the table is emptied when it is full.
 ROUTE_CACHE_MAX: Final = 65_536
 #: Unsent bytes in a transport's buffer above which it counts as full.
@@ -64,3 +70,20 @@ CLOSE_TIMEOUT_S: Final = 5.0
 OUTPUT_PIECES_MAX: Final = 4096
 #: Connections that wait to be accepted.
 LISTEN_BACKLOG: Final = 1024
+
+# -- ZMTP (RFC 37) ------------------------------------------------------------------------------
+
+#: A command frame larger than this is refused at its header. It bounds metadata and the prefix of
+#: a subscription alike; real ones are a few dozen bytes.
+ZMTP_COMMAND_BYTES_MAX: Final = 65_536
+#: Parts of one multipart message that a peer may send. The size of a part is the user's to bound
+#: (MAXMSGSIZE), the count of empty parts would otherwise have no bound at all.
+ZMTP_PARTS_MAX: Final = 1_000_000
+#: ``HANDSHAKE_IVL``: how long greeting and handshake may take together.
+ZMTP_HANDSHAKE_S: Final = 30.0
+#: The largest frame that the eight bytes of a long header may announce (RFC 37, framing).
+ZMTP_FRAME_BYTES_MAX: Final = 2**63 - 1
+#: A body from this size on is sent as it stands, not copied into one piece with its header.
+ZMTP_BY_REFERENCE_BYTES: Final = 8192
+#: Identities, user names, passwords and groups have one byte of length.
+ZMTP_SHORT_STRING_BYTES_MAX: Final = 255

@@ -6,8 +6,10 @@ when its entry comes up, the owner is asked again, and noted anew. So a packet c
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Protocol
+
+from midge.limits import DEADLINES_STALE_MAX
 
 
 class Timed(Protocol):
@@ -23,26 +25,22 @@ class Timed(Protocol):
 
 
 class Ticket:
-    """A place in the heap; :meth:`cancel` lets go of the owner at once."""
+    """A place in the heap; see :meth:`Deadlines.cancel`."""
 
-    __slots__ = ("owner", "when")
+    __slots__ = ("owner",)
 
-    def __init__(self, owner: Timed, when: float) -> None:
+    def __init__(self, owner: Timed) -> None:
         self.owner: Timed | None = owner
-        self.when = when
-
-    def cancel(self) -> None:
-        """The owner is gone."""
-        self.owner = None
 
 
 class Deadlines:
     """All deadlines of a broker."""
 
-    __slots__ = ("_heap", "_serial")
+    __slots__ = ("_cancelled", "_heap", "_serial")
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Ticket]] = []
+        self._cancelled = 0  # tickets in the heap that nobody waits for
         self._serial = 0  # ties are broken by age, so that owners are never compared
 
     def __len__(self) -> int:
@@ -53,13 +51,27 @@ class Deadlines:
         when = owner.next_deadline()
         if when is None:
             return None
-        ticket = Ticket(owner, when)
+        ticket = Ticket(owner)
         self._push(ticket, when)
         return ticket
 
+    def cancel(self, ticket: Ticket | None) -> None:
+        """The owner of ``ticket`` is gone; it is let go of at once.
+
+        Its place in the heap stays until it comes up, unless such places become the most: a broker
+        whose clients come and go with keep alives of hours must not remember them for hours.
+        """
+        if ticket is None or ticket.owner is None:
+            return
+        ticket.owner = None
+        self._cancelled += 1
+        if self._cancelled > DEADLINES_STALE_MAX and self._cancelled * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].owner is not None]
+            heapify(self._heap)
+            self._cancelled = 0
+
     def _push(self, ticket: Ticket, when: float) -> None:
         self._serial += 1
-        ticket.when = when
         heappush(self._heap, (when, self._serial, ticket))
 
     def next(self) -> float | None:
@@ -68,17 +80,21 @@ class Deadlines:
 
     def tick(self, now: float) -> None:
         """Let everyone who is due do their work."""
-        heap = self._heap
-        while heap and heap[0][0] <= now:
-            ticket = heappop(heap)[2]
+        while self._heap and self._heap[0][0] <= now:
+            ticket = heappop(self._heap)[2]
             owner = ticket.owner
             if owner is None:
+                self._cancelled -= 1
                 continue
             when = owner.next_deadline()
             if when is not None and when <= now:
                 owner.tick(now)
                 when = owner.next_deadline()
                 if when is not None and when <= now:
-                    continue  # it had its turn; whoever is never satisfied must not spin here
-            if when is not None:
+                    when = None  # it had its turn; whoever is never satisfied must not spin here
+            if ticket.owner is None:
+                self._cancelled -= 1  # it went while it was out of the heap
+            elif when is None:
+                ticket.owner = None  # it left the heap: cancelling it later is nothing
+            else:
                 self._push(ticket, when)

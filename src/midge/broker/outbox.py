@@ -76,6 +76,7 @@ class Outbox:
         outgoing: QoS 1 and 2 messages on their way.
         queue: what waits for credit.
         queued_bytes: their weight.
+        owed: retained messages that new subscriptions have not got yet.
         link: the connection, while there is one.
         crowded: publishers to this receiver should wait.
         stalled: it kept them waiting too long.
@@ -98,6 +99,7 @@ class Outbox:
         "link",
         "open",
         "outgoing",
+        "owed",
         "packet_bytes_max",
         "queue",
         "queued_bytes",
@@ -124,6 +126,7 @@ class Outbox:
         self.link: Link | None = None
         self.open = False
         self.outgoing: Outgoing[Delivery] = Outgoing()
+        self.owed = 0
         self.packet_bytes_max = 0
         self.queue: deque[Delivery | Backlog] | None = None
         self.queued_bytes = 0
@@ -284,6 +287,7 @@ class Outbox:
         if self.queue is None:
             self.queue = deque()
         self.queue.append(backlog)
+        self.owed += len(backlog.messages)
         self.pump(now)
 
     # -- credit -----------------------------------------------------------------------------------
@@ -311,6 +315,7 @@ class Outbox:
                 if entry.next_qos() and outgoing.room() <= 0:
                     break
                 delivery = entry.next_delivery()
+                self.owed -= 1
                 if entry.done():
                     queue.popleft()
             else:
@@ -421,6 +426,7 @@ class Outbox:
         self.queue = None
         self.queued_messages = 0
         self.queued_bytes = 0
+        self.owed = 0
         self._resend = None
         self._metrics.dropped_session_end += lost
         return lost

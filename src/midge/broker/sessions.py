@@ -89,8 +89,7 @@ class Sessions:
             self._by_id[client_id] = session
         if session.absence is not None:
             # Back in time: neither the will nor the end comes [MQTT-3.1.3-9].
-            if session.absence.ticket is not None:
-                session.absence.ticket.cancel()
+            self._broker.deadlines.cancel(session.absence.ticket)
             session.absence = None
         session.link = link
         link.session = session
@@ -142,8 +141,7 @@ class Sessions:
         absence = session.absence
         if absence is not None:
             session.absence = None
-            if absence.ticket is not None:
-                absence.ticket.cancel()
+            self._broker.deadlines.cancel(absence.ticket)
             if absence.will_at != NEVER:
                 absence.will_at = NEVER
                 self._broker.publish_will(session, now)  # [MQTT-3.1.2-8]

@@ -16,6 +16,7 @@ from midge.broker.delivery import MQTT_3, MQTT_5
 from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
 from midge.errors import ProtocolError
+from midge.limits import RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
 from midge.links import mqtt_connect
 from midge.links.mqtt_connect import Authentication
 from midge.message import NEVER, Message
@@ -169,8 +170,7 @@ class MqttLink(Link):
         self.closing = True
         self.plain = False
         self.connection.receive_eof(now)
-        if self._ticket is not None:
-            self._ticket.cancel()
+        self.broker.deadlines.cancel(self._ticket)
         if self.waiting is not None:
             self.waiting.cancel()
             self.waiting = None
@@ -213,8 +213,7 @@ class MqttLink(Link):
 
     def watch(self) -> None:
         """The deadline may have come closer: look at it anew."""
-        if self._ticket is not None:
-            self._ticket.cancel()
+        self.broker.deadlines.cancel(self._ticket)
         self._ticket = self.broker.deadlines.add(self)
 
     def endpoint(self) -> Endpoint:
@@ -391,7 +390,16 @@ class MqttLink(Link):
                 if self.connection.version == 5:
                     return int(Reason.NOT_AUTHORIZED)
                 return 0x80
-        return min(entry.qos, self.max_qos)
+        if len(session.subscriptions) >= SUBSCRIPTIONS_MAX and (
+            entry.filter not in session.subscriptions
+        ):
+            text = f"it has {SUBSCRIPTIONS_MAX} subscriptions"
+        elif session.outbox.owed > RETAINED_OWED_MAX:
+            text = f"more than {RETAINED_OWED_MAX} retained messages wait for it to be read"
+        else:
+            return min(entry.qos, self.max_qos)
+        self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, text)
+        return int(Reason.QUOTA_EXCEEDED) if self.connection.version == 5 else 0x80
 
     def _unsubscribe(self, packet: p.Unsubscribe, session: Session, now: float) -> None:
         reasons = []

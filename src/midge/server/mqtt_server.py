@@ -75,7 +75,7 @@ class Client(MqttLink):
 
     def stream_closed(self, text: str) -> None:
         """See :class:`midge.net.stream.Handler`."""
-        self._server.clients.discard(self)
+        self._server.forget(self)
         self.receive_eof(self._server.now(), text or "connection closed by client")
         self._server.wake()
 
@@ -132,6 +132,7 @@ class MqttServer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._servers: list[asyncio.Server] = []
+        self._counts: dict[int, int] = {}  # connections by listener, which lives as long as we do
 
     # -- listening ----------------------------------------------------------------------------
 
@@ -158,9 +159,16 @@ class MqttServer:
             return None
         client = Client(self, listener, port, stream, self.now())
         self.clients.add(client)
+        self._counts[id(listener)] = self._counts.get(id(listener), 0) + 1
         self.broker.hooks.opened(client)
         self.wake()
         return client
+
+    def forget(self, client: Client) -> None:
+        """A connection is gone."""
+        if client in self.clients:
+            self.clients.discard(client)
+            self._counts[id(client.listener)] -= 1
 
     def _admits(self, stream: AsyncioStream, listener: ListenerSettings) -> bool:
         total = self.broker.settings.connections_max
@@ -168,11 +176,9 @@ class MqttServer:
         if 0 <= total <= len(self.clients):
             self.broker.hooks.not_admitted(stream.peer()[0], "global_max_connections")
             return False
-        if of_listener >= 0:
-            count = sum(client.listener is listener for client in self.clients)
-            if count >= of_listener:
-                self.broker.hooks.not_admitted(stream.peer()[0], "max_connections")
-                return False
+        if 0 <= of_listener <= self._counts.get(id(listener), 0):
+            self.broker.hooks.not_admitted(stream.peer()[0], "max_connections")
+            return False
         return True
 
     # -- turns --------------------------------------------------------------------------------

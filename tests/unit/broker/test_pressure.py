@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from midge.limits import HOLD_MAX_S, OUTBOX_HOLD_BYTES
 from midge.mqtt import packets as p
 from midge.mqtt import properties as props
@@ -152,3 +154,35 @@ def test_messages_larger_than_a_receiver_takes_are_dropped_and_counted() -> None
     assert world.broker.metrics.dropped_too_large == 2
     assert small.link.session is not None
     assert len(small.link.session.outbox.outgoing) == 0
+
+
+def test_a_client_that_subscribes_and_does_not_read_cannot_be_owed_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("midge.links.mqtt.RETAINED_OWED_MAX", 100)
+    world = World()
+    publisher = world.connect("publisher")
+    for number in range(60):
+        publisher.publish(f"r/{number}", b"x" * 20_000, retain=True)
+    greedy = world.connect("greedy")
+    greedy.stop_reading()
+    for packet_id in range(1, 6):
+        greedy.send(p.Subscribe(packet_id, [p.SubscribeTo("r/#", 1)]))
+    assert greedy.link.session is not None
+    assert greedy.link.session.outbox.owed <= 160
+    greedy.start_reading()
+    reasons = [packet.reasons[0] for packet in greedy.take() if isinstance(packet, p.Suback)]
+    assert reasons[0] == 1
+    assert reasons[-1] == 0x97
+    assert greedy.link.session.outbox.owed == 0
+
+
+def test_a_session_has_a_limit_of_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midge.links.mqtt.SUBSCRIPTIONS_MAX", 3)
+    world = World()
+    for version, refusal in ((5, 0x97), (4, 0x80)):
+        client = world.connect("c", version=version)
+        for number in range(3):
+            assert client.subscribe(f"t/{number}").reasons == [0]
+        assert client.subscribe("t/3").reasons == [refusal]
+        assert client.subscribe("t/2", 1).reasons == [1]

@@ -1,0 +1,85 @@
+"""One heap for all deadlines: nobody is early, late, forgotten, or remembered for ever."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midge.broker.deadlines import Deadlines, Ticket
+from midge.limits import DEADLINES_STALE_MAX
+from midge.testing.pair import World
+
+
+class Owner:
+    def __init__(self, *deadlines: float) -> None:
+        self.deadlines = list(deadlines)
+        self.ticked: list[float] = []
+
+    def next_deadline(self) -> float | None:
+        return self.deadlines[0] if self.deadlines else None
+
+    def tick(self, now: float) -> None:
+        self.ticked.append(now)
+        self.deadlines.pop(0)
+
+
+@given(st.lists(st.lists(st.integers(0, 50).map(float), max_size=4), max_size=10))
+def test_everybody_is_told_at_the_first_look_after_each_deadline(plans: list[list[float]]) -> None:
+    deadlines = Deadlines()
+    owners = [Owner(*sorted(set(plan))) for plan in plans]
+    wanted = [list(owner.deadlines) for owner in owners]
+    for owner in owners:
+        deadlines.add(owner)
+    while (due := deadlines.next()) is not None:
+        deadlines.tick(due)
+    assert [owner.ticked for owner in owners] == wanted
+    assert len(deadlines) == 0
+
+
+def test_a_deadline_that_moved_is_asked_for_again() -> None:
+    deadlines = Deadlines()
+    owner = Owner(5.0)
+    deadlines.add(owner)
+    owner.deadlines = [8.0]
+    deadlines.tick(6.0)
+    assert owner.ticked == []
+    assert deadlines.next() == 8.0
+    deadlines.tick(8.0)
+    assert owner.ticked == [8.0]
+
+
+def test_an_owner_that_is_never_satisfied_does_not_hold_up_the_others() -> None:
+    class Greedy(Owner):
+        def tick(self, now: float) -> None:
+            self.ticked.append(now)
+
+    deadlines = Deadlines()
+    greedy, other = Greedy(1.0), Owner(2.0)
+    deadlines.add(greedy)
+    deadlines.add(other)
+    deadlines.tick(3.0)
+    assert greedy.ticked == [3.0]
+    assert other.ticked == [3.0]
+
+
+def test_cancelled_deadlines_are_swept_out_before_they_come_up() -> None:
+    deadlines = Deadlines()
+    kept = Owner(1e9)
+    deadlines.add(kept)
+    tickets: list[Ticket | None] = []
+    for _ in range(10 * DEADLINES_STALE_MAX):
+        tickets.append(deadlines.add(Owner(1e6)))
+        deadlines.cancel(tickets[-1])
+        deadlines.cancel(tickets[-1])  # twice is once
+    assert len(deadlines) < 2 * DEADLINES_STALE_MAX + 2
+    deadlines.tick(1e9)
+    assert kept.ticked == [1e9]
+    assert len(deadlines) == 0
+
+
+def test_clients_that_come_and_go_with_long_keep_alives_are_forgotten() -> None:
+    world = World()
+    for number in range(3000):
+        world.connect(f"c{number}", keepalive_s=65535).disconnect()
+    assert len(world.broker.sessions) == 0
+    assert len(world.broker.deadlines) < 3000
