@@ -275,15 +275,16 @@ def _version(name: bytes, level: int) -> int:
 
 
 def _check_connect_flags(flags: int, version: int) -> None:
-    if flags & 1:
+    # 3.1 calls these flags unused, and asks for no particular value where they mean nothing.
+    strict = version != p.MQTT_31
+    if flags & 1 and strict:
         raise MalformedPacket("CONNECT with its reserved flag")  # [MQTT-3.1.2-3]
     if flags & 4:
         if flags & 0x18 == 0x18:
             raise MalformedPacket("CONNECT with a will at QoS 3")  # [MQTT-3.1.2-12]
-    elif flags & 0x38:
-        raise MalformedPacket(
-            "CONNECT with will flags but no will"
-        )  # [MQTT-3.1.2-11], [MQTT-3.1.2-13]
+    elif flags & 0x38 and strict:
+        # [MQTT-3.1.2-11], [MQTT-3.1.2-13]
+        raise MalformedPacket("CONNECT with will flags but no will")
     if version != p.MQTT_5 and flags & 0xC0 == 0x40:
         # [3.1.1: MQTT-3.1.2-22]
         raise MalformedPacket("CONNECT with a password but no user name")

@@ -489,6 +489,13 @@ def test_in_3_1_a_user_name_and_a_password_may_be_missing_though_announced(flags
         assert packet.password is None
 
 
+@pytest.mark.parametrize("flags", [0x03, 0x0A, 0x12, 0x22, 0x1B, 0x3B])
+def test_in_3_1_the_flags_that_mean_nothing_may_have_any_value(flags: int) -> None:
+    assert decode(0x10, connect(flags, version=3), 0) == decode(0x10, connect(version=3), 0)
+    assert refusal(0x10, connect(flags, version=4), 0).reason == MALFORMED
+    assert refusal(0x10, connect(flags, version=5), 0).reason == MALFORMED
+
+
 def test_a_password_alone_is_taken_in_5() -> None:
     packet = decode(0x10, connect(0x42, b"\0\x01c\0\x01p", version=5), 0)
     assert isinstance(packet, p.Connect)
