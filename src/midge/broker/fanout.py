@@ -36,15 +36,22 @@ class Receivers:
     Attributes:
         subscriptions: the ordinary ones.
         groups: the shared ones.
+        identity: by what the router finds this object again for another topic.
         mqtt3, mqtt5: their outboxes by wire form, once for each subscription.
         plain: all of them take a QoS 0 packet of up to ``PLAIN_BYTES_MAX`` as it is: there are no
             identifiers, own-message rules, aliases, groups or smaller maximum packet sizes, and
             nobody gets two copies (a run would change their order).
     """
 
-    __slots__ = ("groups", "mqtt3", "mqtt5", "plain", "subscriptions")
+    __slots__ = ("groups", "identity", "mqtt3", "mqtt5", "plain", "subscriptions")
 
-    def __init__(self, subscriptions: list[Subscription], groups: list[Group]) -> None:
+    def __init__(
+        self,
+        subscriptions: list[Subscription],
+        groups: list[Group],
+        identity: tuple[int, ...] = (),
+    ) -> None:
+        self.identity = identity
         self.subscriptions = subscriptions
         self.groups = groups
         self.mqtt3: list[Outbox] = []

@@ -369,8 +369,7 @@ class Outbox:
     def written(self, now: float) -> None:
         """The transport took all chunks and has room for more."""
         self.used = 0
-        if self.stalled:
-            self.stalled = False
+        if self.stalled and not self.open:
             self.open = self.link is not None
         if self.queue is not None or self._resend is not None or self.crowded:
             self.pump(now)

@@ -104,7 +104,7 @@ class Router:
             identity = (*map(id, subscriptions), 0, *map(id, groups))
             known = self._known.get(identity)
             if known is None:
-                known = Receivers(subscriptions, groups)
+                known = Receivers(subscriptions, groups, identity)
                 self._known[identity] = known
             found = known
         self.routes[key] = found
@@ -124,8 +124,11 @@ class Router:
             self.forget_routes()
         else:
             key = filter.encode()
-            self.routes.pop(key, None)
             self.plain_routes.pop(key, None)
+            receivers = self.routes.pop(key, None)
+            if receivers is not None:
+                # It holds a subscription that goes, and so its session.
+                self._known.pop(receivers.identity, None)
 
     # -- subscriptions ------------------------------------------------------------------------
 

@@ -114,6 +114,8 @@ class MqttLink(Link):
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Read a chunk from the client."""
+        if self.end_reason >= 0:
+            return  # it is being closed, and what it still says is nobody's affair
         connection = self.connection
         self.broker.metrics.bytes_received += len(data)
         data = connection.take_pending(data)
