@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from bench.generator import Generator, GeneratorError, WrongError, build
 
 from .fake_broker import FakeBroker, Fault

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from bench import report
 from bench.__main__ import chosen_brokers, chosen_rows, main, measure_row
 from bench.brokers import Broker, midge, mosquitto

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from fuzz import mqtt as fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzz import mqtt as fuzz
 from midge.mqtt import connection as connection_module
 from midge.mqtt import packets as p
 from midge.mqtt.connection import CLIENT, SERVER, Violation
