@@ -197,6 +197,27 @@ def test_a_listener_without_anonymous_access_refuses(tmp_path: Path) -> None:
         Raw(broker.port, "c")
 
 
+def test_a_fault_of_a_client_is_logged_with_who_it_was_and_what_was_wrong(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path) as broker:
+        client = Raw(broker.port, "sinner")
+        client.socket.sendall(b"\x36\x03\x00\x01t")
+        goodbye = client.take()
+        assert isinstance(goodbye, p.Disconnect)
+        assert goodbye.reason == 0x81
+        assert client.take() is None
+        address, port = client.socket.getsockname()
+    assert f"Protocol error from sinner [{address}:{port}]: PUBLISH at QoS 3." in broker.log()
+    assert f"Client sinner [{address}:{port}] disconnected: malformed packet." in broker.log()
+
+
+def test_a_refusal_is_logged_once_with_what_would_allow_it(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path, "allow_anonymous false\n") as broker:
+        with pytest.raises(AssertionError):
+            Raw(broker.port, "c")
+        time.sleep(0.1)
+    assert broker.log().count("allow_anonymous true") == 1
+
+
 def test_max_connections_refuses_and_says_so(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, "max_connections 1\n") as broker:
         first = Raw(broker.port, "first")

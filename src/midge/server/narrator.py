@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from midge.broker.hooks import Hooks
 from midge.clock import SystemClock
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from midge.broker.link import Link
     from midge.broker.session import Session
     from midge.mqtt.packets import Connect, Packet
+
+
+#: Reasons that are the peer's fault in the protocol, so that the log says what was wrong.
+_FAULTS: Final = frozenset((0x81, 0x82, *range(0x8F, 0x96), 0x99, 0x9A, 0x9B))
 
 
 class Narrator(Hooks):
@@ -76,7 +80,7 @@ class Narrator(Hooks):
     def disconnected(self, link: Link, client_id: str, reason: int, text: str) -> None:
         """See :class:`Hooks`."""
         who = link.endpoint()
-        if reason >= 0x80 and text and self.log.information_on:
+        if reason in _FAULTS and text and self.log.information_on:
             name = f"{client_id or '-'} [{who.address}:{who.port}]"
             self.log.information(lines.protocol_error(name, text))
         if self._connections and self.log.notice_on:
