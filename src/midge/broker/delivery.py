@@ -61,11 +61,24 @@ class Delivery(Outbound):
             self._parts5 = self._encode5(self.message.topic.encode(), stamp, 0)
         return self._parts5
 
-    def parts_aliased(self, aliases: OutboundAliases, now: float) -> tuple[bytes, bytes]:
-        """The same for a receiver with topic aliases of its own, which nobody can share."""
+    def parts_aliased(
+        self, aliases: OutboundAliases, now: float, packet_bytes_max: int
+    ) -> tuple[bytes, bytes]:
+        """The same for a receiver with topic aliases of its own, which nobody can share.
+
+        An alias is set only by a packet that will be sent: one that would make the packet larger
+        than ``packet_bytes_max`` (0: any) is not used.
+        """
         topic = self.message.topic.encode()
         alias, known = aliases.assign(topic)
-        return self._encode5(b"" if known else topic, self.seconds_left(now), alias)
+        left = self.seconds_left(now)
+        if known:
+            return self._encode5(b"", left, alias)
+        head, tail = self._encode5(topic, left, alias)
+        if alias and packet_bytes_max and len(head) + len(tail) + 2 > packet_bytes_max:
+            aliases.forget(topic)
+            return self._encode5(topic, left, 0)
+        return head, tail
 
     def seconds_left(self, now: float) -> int:
         """What remains of the expiry interval in whole seconds, at least 0; -1 for no expiry."""

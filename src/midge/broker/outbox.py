@@ -229,7 +229,7 @@ class Outbox:
         if self.aliases is None:
             head, tail = delivery.parts(self.form, now)
         else:
-            head, tail = delivery.parts_aliased(self.aliases, now)
+            head, tail = delivery.parts_aliased(self.aliases, now, self.packet_bytes_max)
         size = len(head) + len(tail)
         limit = self.packet_bytes_max
         if limit and size + (2 if delivery.qos else 0) > limit:
@@ -352,7 +352,7 @@ class Outbox:
         if self.aliases is None:
             head, tail = delivery.parts(self.form, now)
         else:
-            head, tail = delivery.parts_aliased(self.aliases, now)
+            head, tail = delivery.parts_aliased(self.aliases, now, self.packet_bytes_max)
         size = len(head) + len(tail) + 2
         if self.packet_bytes_max and size > self.packet_bytes_max:
             del self.outgoing.waiting[packet_id]

@@ -57,3 +57,7 @@ class OutboundAliases:
         alias = len(self._aliases) + 1
         self._aliases[topic] = alias
         return alias, False
+
+    def forget(self, topic: bytes) -> None:
+        """The alias that was assigned last is not sent after all: the peer never learns of it."""
+        del self._aliases[topic]

@@ -186,3 +186,19 @@ def test_a_session_has_a_limit_of_subscriptions(monkeypatch: pytest.MonkeyPatch)
             assert client.subscribe(f"t/{number}").reasons == [0]
         assert client.subscribe("t/3").reasons == [refusal]
         assert client.subscribe("t/2", 1).reasons == [1]
+
+
+def test_a_message_that_is_too_large_sets_no_topic_alias() -> None:
+    world = World()
+    small = world.connect(
+        "small",
+        properties=Properties({props.MAXIMUM_PACKET_SIZE: 60, props.TOPIC_ALIAS_MAXIMUM: 5}),
+    )
+    small.subscribe("t/#", 1)
+    publisher = world.connect("publisher")
+    publisher.publish("t/x", b"x" * 100, 1)
+    publisher.publish("t/x", b"y" * 50, 1)  # fits, but not with the alias beside the topic
+    publisher.publish("t/x", b"z", 1)
+    publisher.publish("t/x", b"z", 1)
+    found = [(message.topic, message.payload) for message in small.messages()]
+    assert found == [("t/x", b"y" * 50), ("t/x", b"z"), ("t/x", b"z")]
