@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 if os.environ.get("CI"):
                     pytest.fail(f"a peer is missing in CI: {why}", pytrace=False)
                 pytest.skip(why)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the log of every broker that runs during a failed test beside its failure."""
+    report = yield
+    if report.failed:
+        for number, broker in enumerate(BrokerProcess.running, 1):
+            report.sections.append((f"log of broker {number}, port {broker.port}", broker.log()))
+    return report
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 CONFIGURATION = """\
 listener {port} 127.0.0.1
@@ -41,6 +42,9 @@ class BrokerProcess:
         process: the process.
     """
 
+    #: Those that have been started and not ended: their logs belong to the failure of a test.
+    running: ClassVar[list[BrokerProcess]] = []
+
     def __init__(self, directory: Path, extra: str = "") -> None:
         self.port = free_port()
         self._log = directory / "broker.log"
@@ -51,6 +55,7 @@ class BrokerProcess:
             shlex.split(other) if other else [sys.executable, "-m", "midge", "broker"]
         ) + ["-c", str(self._file)]
         self.process: subprocess.Popen[bytes] | None = None
+        self._told = False
 
     @property
     def pid(self) -> int:
@@ -66,9 +71,11 @@ class BrokerProcess:
         """Start it and wait until it says that it runs."""
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        self.running.append(self)
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
+                self.running.remove(self)
                 raise RuntimeError(f"the broker ended at once:\n{self.log()}")
             if " running" in self.log():
                 return
@@ -79,6 +86,7 @@ class BrokerProcess:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """End it by its pid; returns its exit status."""
         assert self.process is not None
+        self._told = True
         if self.process.poll() is None:
             os.kill(self.process.pid, number)
         try:
@@ -98,10 +106,11 @@ class BrokerProcess:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        alone = not self._told and self.process is not None and self.process.poll() is not None
         status = self.stop()
         log = self.log()
         if exc is not None:
-            print(f"--- the broker's log ---\n{log}")
-            return
+            return  # that is the failure to show
+        assert not alone, f"the broker ended unasked with status {status}:\n{log}"
         assert status == 0, f"the broker ended with status {status}:\n{log}"
         assert not re.search(r"Traceback|fault in the broker", log), log
