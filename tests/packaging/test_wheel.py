@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,52 +14,82 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+
+
+def run(*words: str, cwd: Path) -> str:
+    """Standard output of a program that must succeed, and sees nothing of this checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def modules() -> list[str]:
+    """The files of the package, as the wheel should name them."""
+    source = ROOT / "src"
+    return [path.relative_to(source).as_posix() for path in (source / "midge").rglob("*.py")]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-q"),
-            *("--no-deps", "--no-build-isolation", "--wheel-dir", str(target), str(ROOT)),
-        ],
-        check=True,
-        timeout=60,
-        capture_output=True,
+    """Built from a copy: setuptools leaves a `build` folder and packs what an old one holds."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(
+        ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
+    target = tmp_path_factory.mktemp("wheel")
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(target))
+    run(*PIP, "wheel", "-q", *options, str(copy), cwd=copy)
     (built,) = target.glob("midge-*.whl")
     return built
 
 
-def test_the_wheel_has_every_module_and_says_that_it_is_typed(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs' folder of an environment in which there is nothing but midge."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=False)
+    python = str(home / "bin" / "python")
+    options = ("install", "-q", "--no-index", "--no-deps", str(wheel))
+    run(*PIP, "--python", python, *options, cwd=home)
+    return home / "bin"
+
+
+def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
-    for path in (ROOT / "src" / "midge").rglob("*.py"):
-        assert str(path.relative_to(ROOT / "src")) in inside
-    assert "midge/py.typed" in inside
-    assert any(name.endswith("LICENSE") for name in inside)
+    package = {name for name in inside if ".dist-info/" not in name}
+    assert package == {*modules(), "midge/py.typed"}
+    assert any(name.endswith("/LICENSE") for name in inside - package)
+
+
+def test_the_wheel_is_for_every_machine(wheel: Path) -> None:
+    assert wheel.name == f"midge-{PROJECT['version']}-py3-none-any.whl"
 
 
 def test_nothing_else_is_needed() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["dependencies"] == []
+    assert PROJECT["dependencies"] == []
 
 
-def test_the_installed_command_runs_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    home = tmp_path / "venv"
-    venv.create(home, with_pip=False)
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "--disable-pip-version-check"),
-            *("--python", str(home / "bin" / "python")),
-            *("install", "-q", "--no-index", "--no-deps", str(wheel)),
-        ],
-        check=True,
-        timeout=60,
-        capture_output=True,
-    )
-    done = subprocess.run(
-        [str(home / "bin" / "midge"), "--version"], capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == 0, done.stderr
-    assert "0.1.0" in done.stdout
+def test_the_installed_command_runs_in_an_empty_environment(installed: Path) -> None:
+    said = run(str(installed / "midge"), "--version", cwd=installed)
+    assert PROJECT["version"] in said.split()
+
+
+def test_every_module_is_there_in_an_empty_environment(installed: Path) -> None:
+    """What is an extra is imported when it is asked for, and not before."""
+    names = [name.removesuffix(".py").removesuffix("/__init__") for name in modules()]
+    wanted = [name.replace("/", ".") for name in names if not name.endswith("__main__")]
+    code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    run(str(installed / "python"), "-c", code, *wanted, cwd=installed)
+
+
+def test_the_version_is_said_once_and_the_same_everywhere(installed: Path) -> None:
+    code = "import midge, importlib.metadata as m; print(midge.__version__, m.version('midge'))"
+    said = run(str(installed / "python"), "-c", code, cwd=installed)
+    assert said.split() == [PROJECT["version"]] * 2
