@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from midge.config.mosquitto_conf import parse
-from tests.process import BrokerProcess
+from tests.process import BrokerProcess, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
@@ -47,24 +48,45 @@ def test_configuration_examples_are_accepted(where: str, text: str) -> None:
     assert not [line for kind, line in configuration.messages if kind in ("warning", "error")]
 
 
-def test_shell_examples_do_what_they_say(tmp_path: Path) -> None:
-    """`midge sub` in the background, `midge pub` beside it, against a broker on another port."""
-    commands = [line for _, text in examples("sh") for line in text.splitlines()]
-    known = {"make run", "midge broker -c midge.conf -v"}
-    (subscribe,) = [line for line in commands if line.startswith("midge sub")]
-    (publish,) = [line for line in commands if line.startswith("midge pub")]
-    assert set(commands) == known | {subscribe, publish}
+def midge(line: str) -> list[str]:
+    """The words of a command of the documentation, for this Python."""
+    return [sys.executable, "-m", *shlex.split(line)]
+
+
+def shell_lines() -> list[str]:
+    """All commands of the shell examples."""
+    return [line for _, text in examples("sh") for line in text.splitlines()]
+
+
+def test_every_shell_example_is_known_to_a_test_below() -> None:
+    verbs = sorted(" ".join(line.split()[:2]) for line in shell_lines())
+    assert verbs == ["make run", "midge broker", "midge pub", "midge sub"]
+
+
+def test_make_run_starts_the_broker_of_the_virtual_environment() -> None:
+    """What it would do, not done: it takes the port of a broker that may be here already."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    said = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert said.stdout.splitlines()[-1] == ".venv/bin/midge broker"
+
+
+def test_the_subscriber_of_the_examples_shows_what_the_publisher_says(tmp_path: Path) -> None:
+    (subscribe,) = [line for line in shell_lines() if line.startswith("midge sub")]
+    (publish,) = [line for line in shell_lines() if line.startswith("midge pub")]
     with BrokerProcess(tmp_path) as broker:
         port = ["-p", str(broker.port)]
-
-        def words(line: str) -> list[str]:
-            return [sys.executable, "-m", *shlex.split(line), *port]
-
         subscriber = subprocess.Popen(
-            [*words(subscribe), "-C", "1"], stdout=subprocess.PIPE, text=True
+            [*midge(subscribe), *port, "-C", "1"], stdout=subprocess.PIPE, text=True
         )
         for _ in range(100):  # until the subscriber is there to get it
-            assert subprocess.run(words(publish), timeout=20).returncode == 0
+            assert subprocess.run([*midge(publish), *port], timeout=20).returncode == 0
             try:
                 subscriber.wait(0.2)
                 break
@@ -72,6 +94,35 @@ def test_shell_examples_do_what_they_say(tmp_path: Path) -> None:
                 continue
         out, _ = subscriber.communicate(timeout=20)
     assert out == "home/kitchen/temperature 21.5\n"
+    assert f"`{out.strip()}`" in (ROOT / "README.md").read_text()
+
+
+def test_the_configuration_of_the_examples_serves(tmp_path: Path) -> None:
+    """`midge broker -c midge.conf -v`, with another port and on loopback alone."""
+    (serve,) = [line for line in shell_lines() if line.startswith("midge broker")]
+    (example,) = [text for _, text in examples("")]
+    port = free_port()
+    (tmp_path / "midge.conf").write_text(
+        example.replace("listener 1883", f"listener {port} 127.0.0.1")
+    )
+    checked = subprocess.run(
+        [*midge(serve), "--test-config"], cwd=tmp_path, capture_output=True, text=True, timeout=20
+    )
+    assert checked.returncode == 0, checked.stderr
+    with (tmp_path / "log").open("w") as log:
+        broker = subprocess.Popen(midge(serve), cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        publish = midge(f"midge pub -p {port} -t a -m x -q 1")
+        for _ in range(100):  # until it listens
+            if subprocess.run(publish, capture_output=True, timeout=20).returncode == 0:
+                break
+            assert broker.poll() is None, (tmp_path / "log").read_text()
+        else:
+            pytest.fail((tmp_path / "log").read_text())
+    finally:
+        broker.terminate()
+        status = broker.wait(20)
+    assert status == 0
 
 
 def test_make_targets_that_are_named_exist() -> None:
