@@ -11,7 +11,6 @@ import json
 import queue
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,7 +112,8 @@ class Mosquitto(Client):
             ["stdbuf", "-oL", *words], stdout=subprocess.PIPE, text=True
         )
         subscribed = threading.Event()
-        threading.Thread(target=self._read, args=(subscribed,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(subscribed,), daemon=True)
+        self._reader.start()
         assert subscribed.wait(WAIT_S), "mosquitto_sub did not subscribe"
 
     def _read(self, subscribed: threading.Event) -> None:
@@ -145,13 +145,19 @@ class Mosquitto(Client):
     def close(self) -> None:
         if self._subscriber is not None:
             self._subscriber.terminate()
+            try:
+                self._subscriber.wait(2)
+            except subprocess.TimeoutExpired:
+                # Its signal handler takes a lock, and waits for ever where the signal came while
+                # the program itself held it.
+                self._subscriber.kill()
             self._end()
 
     def _end(self) -> None:
         assert self._subscriber is not None
         self._subscriber.wait(WAIT_S)
+        self._reader.join(WAIT_S)
         assert self._subscriber.stdout is not None
-        time.sleep(0.05)  # its reader sees the end first
         self._subscriber.stdout.close()
         self._subscriber = None
 

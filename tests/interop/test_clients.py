@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,10 @@ class Room:
         client.close()
 
     def close_all(self) -> None:
-        for client in self._open:
-            client.close()
+        """Close what is open, each although another could not be closed."""
+        with contextlib.ExitStack() as stack:
+            for client in self._open:
+                stack.callback(client.close)
 
 
 @pytest.fixture

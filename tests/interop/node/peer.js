@@ -1,5 +1,5 @@
 // MQTT.js as a peer of the tests. One JSON object a line comes in as a command, one goes out as an
-// answer or an event; see tests/interop/mqttjs.py.
+// answer or an event; see MqttJs in tests/interop/clients.py.
 'use strict'
 const mqtt = require('mqtt')
 const readline = require('readline')
