@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -18,9 +21,12 @@ from typing import ClassVar
 import pytest
 
 import midge
+from midge.clock import SystemClock
 from midge.config.settings import Settings
 from midge.mqtt import packets as p
 from midge.mqtt.connection import CLIENT, Connection
+from midge.server.app import LoopErrors
+from midge.server.logs import Log
 from tests.process import BrokerProcess, free_port
 
 MIDGE = [sys.executable, "-m", "midge", "broker"]
@@ -216,6 +222,46 @@ def test_a_refusal_is_logged_once_with_what_would_allow_it(tmp_path: Path) -> No
             Raw(broker.port, "c")
         time.sleep(0.1)
     assert broker.log().count("allow_anonymous true") == 1
+
+
+def test_running_out_of_file_descriptors_is_at_most_one_line_and_passes(tmp_path: Path) -> None:
+    broker = BrokerProcess(tmp_path)
+    few = (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, few)  # the child inherits it
+    try:
+        broker.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", broker.port)))
+        time.sleep(0.3)  # asyncio's loop complains all the time; uvloop refuses by itself
+    client = Raw(broker.port, "after")
+    client.send(p.Pingreq())
+    assert isinstance(client.take(), p.Pingresp)
+    assert broker.stop() == 0
+    assert broker.log().count("Unable to accept new connection") <= 1
+    assert "Traceback" not in broker.log()
+
+
+def test_what_a_loop_complains_about_again_and_again_is_one_line() -> None:
+    lines: list[str] = []
+
+    class Sink:
+        def write(self, kind: str, stamp: str, text: str) -> None:
+            lines.append(text)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(LoopErrors(Log(SystemClock(), {"error"}, [Sink()])))
+    for _ in range(1000):
+        scarce = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        loop.call_exception_handler({"message": "accept failed", "exception": scarce})
+    loop.call_exception_handler({"message": "a fault", "exception": ValueError("of ours")})
+    loop.close()
+    assert len(lines) == 2
+    assert "Too many open files" in lines[0]
+    assert lines[1] == "Error: a fault: ValueError: of ours"
 
 
 def test_max_connections_refuses_and_says_so(tmp_path: Path) -> None:

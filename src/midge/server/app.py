@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from midge import __version__
 from midge.auth.base import AnonymousOnly
@@ -225,12 +225,42 @@ def _log_opening(listening: socket.socket, listener: ListenerSettings, log: Log)
 
 def run_in_loop(main: Coroutine[object, object, int]) -> int:
     """Run a coroutine on uvloop where it is installed, else on asyncio's own loop."""
-    try:
+    factory = None
+    with contextlib.suppress(ImportError):
         import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+class LoopErrors:
+    """What the event loop has to complain about, as lines of the log.
+
+    Running out of file descriptors comes thousands of times a second, so it is said at most once in
+    ``REPEAT_S``.
+    """
+
+    REPEAT_S: Final = 10.0
+    _SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._quiet_until = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The loop's exception handler."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in self._SCARCE:
+            what = "" if error is None else f": {type(error).__name__}: {error}"
+            self._log.error(f"Error: {context.get('message', 'unexpected error')}{what}")
+            return
+        if loop.time() >= self._quiet_until:
+            self._quiet_until = loop.time() + self.REPEAT_S
+            self._log.error(
+                f"Error: Unable to accept new connection: {error.strerror}. Clients must wait; "
+                'increase "ulimit -n", or set global_max_connections below it.'
+            )
 
 
 async def serve(
@@ -244,6 +274,7 @@ async def serve(
     if not all(anonymous_allowed(settings, listener) for _, listener in opened):
         server.broker.authenticator = AnonymousOnly()
     stop = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(LoopErrors(log))
     _handle_signals(stop, log)
     for listening, listener in opened:
         await server.listen(listening, listener)
