@@ -87,6 +87,8 @@ class BrokerProcess:
         """End it by its pid; returns its exit status."""
         assert self.process is not None
         self._told = True
+        if self in self.running:
+            self.running.remove(self)
         if self.process.poll() is None:
             os.kill(self.process.pid, number)
         try:
