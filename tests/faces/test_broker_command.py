@@ -264,6 +264,22 @@ def test_what_a_loop_complains_about_again_and_again_is_one_line() -> None:
     assert lines[1] == "Error: a fault: ValueError: of ours"
 
 
+@pytest.mark.parametrize("qos", ["0", "1"])
+def test_pub_says_so_when_its_message_was_not_taken(tmp_path: Path, qos: str) -> None:
+    payload = tmp_path / "large"
+    payload.write_bytes(bytes(5_000_000))
+    with BrokerProcess(tmp_path) as broker:
+        for _ in range(3):
+            flags = ["-p", str(broker.port), "-t", "t", "-q", qos, "-V", "311"]
+            done = subprocess.run(
+                [*MIDGE[:-1], "pub", *flags, "-f", str(payload)],
+                capture_output=True,
+                text=True,
+                timeout=20,
+            )
+            assert (done.returncode, done.stderr) == (7, "Error: The connection was lost.\n")
+
+
 def test_max_connections_refuses_and_says_so(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, "max_connections 1\n") as broker:
         first = Raw(broker.port, "first")

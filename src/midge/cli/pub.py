@@ -20,7 +20,7 @@ from midge.cli.flags import (
     parse,
 )
 from midge.cli.output import print_error, print_line, reason_text
-from midge.cli.run import FAILED, Command
+from midge.cli.run import CONNECTION_LOST, FAILED, Command
 from midge.cli.version import version_line
 from midge.client.core import Event
 from midge.client.events import Connected, Published
@@ -158,6 +158,12 @@ class Pub(Command):
                     self._report(event)
                 if event.packet_id and self._lines is None:
                     self._acknowledged()
+
+    def cut_short(self) -> None:
+        """Messages without an acknowledgement are lost silently unless this says so."""
+        if not self.status:
+            self.status = CONNECTION_LOST
+            self.say("Error: The connection was lost.")
 
     def until(self) -> float | None:
         """When the next repetition is due."""

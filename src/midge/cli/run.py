@@ -96,6 +96,9 @@ class Command:
         """SIGINT or SIGTERM came while we were connected."""
         self.finish()
 
+    def cut_short(self) -> None:
+        """The connection broke while we said goodbye: what was sent last may not have arrived."""
+
     def flush_output(self) -> None:
         """Write out what was kept to be written together."""
 
@@ -112,6 +115,8 @@ class Command:
         try:
             while sock is not None:
                 self._serve(sock)
+                if self.finished and self.link is not None and self.link.broken:
+                    self.cut_short()
                 sock = None if self.finished else self._reconnect()
         finally:
             self._signals.close()

@@ -141,10 +141,22 @@ class BlockingLink:
     Attributes:
         client: the core; its verbs may be called between two turns.
         closed: the socket is closed and the client knows.
+        broken: it did not end in order: bytes were not taken, or the peer reset it, so that what
+            was sent last may not have arrived.
         ready_fd: after a turn, the watched descriptor that was ready, or -1.
     """
 
-    __slots__ = ("_clock", "_poll", "_sock", "_unsent", "_watched", "client", "closed", "ready_fd")
+    __slots__ = (
+        "_clock",
+        "_poll",
+        "_sock",
+        "_unsent",
+        "_watched",
+        "broken",
+        "client",
+        "closed",
+        "ready_fd",
+    )
 
     def __init__(
         self,
@@ -155,6 +167,7 @@ class BlockingLink:
         """Take over a connected socket; the client's CONNECT goes out with the first turn."""
         self.client = client
         self.closed = False
+        self.broken = False
         self.ready_fd = -1
         self._clock = clock
         self._sock = sock
@@ -220,6 +233,7 @@ class BlockingLink:
     def close(self) -> None:
         """Close the socket, whatever is queued; the client hears of it. Twice is no harm."""
         if not self.closed:
+            self.broken = self.broken or bool(self._unsent)
             self._end()
 
     def _write(self) -> bool:
@@ -235,6 +249,7 @@ class BlockingLink:
             pass
         except OSError:
             self._unsent = _NOTHING
+            self.broken = True
             return False
         self._unsent = unsent
         return True
@@ -246,6 +261,7 @@ class BlockingLink:
         except BlockingIOError:
             return None
         except OSError:
+            self.broken = True
             return b""
 
     def _wait(self, until: float | None, watch: tuple[int, ...]) -> int:
@@ -309,5 +325,7 @@ class BlockingLink:
                     return
                 if not self._sock.recv(READ_BYTES):
                     return
+        except ConnectionResetError:
+            self.broken = True  # it closed without having read everything
         except OSError:
             return  # it is gone already
