@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import queue
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.interop.paho_client import paho_properties
 from tests.peers import program
 from tests.process import BrokerProcess
 
@@ -18,51 +20,62 @@ WAIT_S = 15
 class PahoFive:
     """paho-mqtt in MQTT 5, with its properties."""
 
-    def __init__(self, port: int, client_id: str, **connect: Any) -> None:
+    def __init__(
+        self,
+        port: int,
+        client_id: str,
+        clean: bool = True,
+        will: tuple[Any, ...] | None = None,
+        by_hand: bool = False,
+        **connect: Any,
+    ) -> None:
         import paho.mqtt.client as paho
-        from paho.mqtt.packettypes import PacketTypes
 
-        self.types = PacketTypes
         self.messages: queue.Queue[Any] = queue.Queue()
         self.events: queue.Queue[Any] = queue.Queue()
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, protocol=paho.MQTTv5)
-        self.client.on_connect = lambda *given: self.events.put(given[-1])
+        self.client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+        )
+        self.client.manual_ack_set(by_hand)
+        if will is not None:
+            self.client.will_set(*will)
+        self.client.on_connect = lambda *given: self.events.put(given)
         self.client.on_subscribe = lambda *given: self.events.put(given)
         self.client.on_message = lambda client, user, message: self.messages.put(message)
         self.client.connect(
-            "127.0.0.1", port, clean_start=True, properties=self.properties("CONNECT", **connect)
+            "127.0.0.1", port, clean_start=clean, properties=paho_properties("CONNECT", **connect)
         )
         self.client.loop_start()
-        self.connack = self.events.get(timeout=WAIT_S)
-
-    def properties(self, packet: str, **named: Any) -> Any:
-        from paho.mqtt.properties import Properties
-
-        made = Properties(getattr(self.types, packet))
-        for name, value in named.items():
-            setattr(made, name, value)
-        return made
+        _, _, flags, _, self.connack = self.events.get(timeout=WAIT_S)
+        self.session_present: bool = flags.session_present
 
     def subscribe(self, filter: str, **options: Any) -> None:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         identifier = options.pop("identifier", None)
         properties = (
-            self.properties("SUBSCRIBE", SubscriptionIdentifier=identifier) if identifier else None
+            paho_properties("SUBSCRIBE", SubscriptionIdentifier=identifier) if identifier else None
         )
         self.client.subscribe(filter, options=SubscribeOptions(**options), properties=properties)
         self.events.get(timeout=WAIT_S)
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, **named: Any) -> None:
         retain = named.pop("retain", False)
-        properties = self.properties("PUBLISH", **named)
+        properties = paho_properties("PUBLISH", **named)
         self.client.publish(topic, payload, qos, retain, properties).wait_for_publish(WAIT_S)
 
     def take(self) -> Any:
         return self.messages.get(timeout=WAIT_S)
 
-    def close(self) -> None:
-        self.client.disconnect()
+    def close(self, reason: int = 0) -> None:
+        """Say goodbye, in a way that may ask for the will."""
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.reasoncodes import ReasonCode
+
+        self.client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=reason))
         self.client.loop_stop()
         # Its sockets are closed with its last reference, and the callbacks hold us and so it.
         self.client.on_connect = self.client.on_subscribe = self.client.on_message = None
@@ -73,13 +86,14 @@ class PahoFive:
 def make(broker_process: BrokerProcess) -> Iterator[Any]:
     made: list[PahoFive] = []
 
-    def one(client_id: str, **connect: Any) -> PahoFive:
-        made.append(PahoFive(broker_process.port, client_id, **connect))
+    def one(client_id: str, **more: Any) -> PahoFive:
+        made.append(PahoFive(broker_process.port, client_id, **more))
         return made[-1]
 
     yield one
     for client in made:
-        client.close()
+        if hasattr(client, "client"):  # the test has not closed it itself
+            client.close()
 
 
 @pytest.mark.peer("paho")
@@ -156,6 +170,91 @@ def test_subscription_identifiers_and_options(make: Any) -> None:
     client.subscribe("u/#", qos=1, retainAsPublished=True)
     other.publish("u/x", b"flagged", retain=True)
     assert client.take().retain
+
+
+@pytest.mark.peer("paho")
+def test_a_session_is_there_until_it_expires(make: Any) -> None:
+    first = make("c", clean=False, SessionExpiryInterval=60)
+    assert not first.session_present
+    first.close()
+    second = make("c", clean=False, SessionExpiryInterval=0)
+    assert second.session_present
+    second.close()
+    assert not make("c", clean=False).session_present
+
+
+@pytest.mark.peer("paho")
+def test_a_taken_over_client_hears_why(make: Any) -> None:
+    first = make("c", SessionExpiryInterval=60)
+    gone: queue.Queue[Any] = queue.Queue()
+    first.client.on_disconnect = lambda client, user, flags, reason, properties: gone.put(reason)
+    assert make("c", clean=False).session_present
+    assert gone.get(timeout=WAIT_S) == "Session taken over"
+    first.client.on_disconnect = None  # it holds what would be closed with its last reference
+
+
+@pytest.mark.peer("paho")
+@pytest.mark.parametrize("qos", [1, 2])
+def test_no_more_are_sent_than_the_client_takes_at_once(make: Any, qos: int) -> None:
+    subscriber, publisher = make("s", by_hand=True, ReceiveMaximum=2), make("p")
+    subscriber.subscribe("t/#", qos=qos)
+    for number in range(5):
+        publisher.publish(f"t/{number}", b"", qos)
+    taken = []
+    while len(taken) < 5:
+        subscriber.subscribe("barrier")  # its SUBACK comes behind all that was to be sent
+        batch = [subscriber.take() for _ in range(min(2, 5 - len(taken)))]
+        assert subscriber.messages.empty()
+        for message in batch:
+            subscriber.client.ack(message.mid, message.qos)
+        taken += [message.topic for message in batch]
+    assert taken == [f"t/{number}" for number in range(5)]
+
+
+@pytest.mark.peer("paho")
+def test_a_message_that_waits_too_long_is_not_delivered(make: Any) -> None:
+    sleeper = make("s", SessionExpiryInterval=60)
+    sleeper.subscribe("t/#", qos=1)
+    sleeper.close()
+    publisher = make("p")
+    publisher.publish("t/short", b"", MessageExpiryInterval=1)
+    publisher.publish("t/kept", b"", MessageExpiryInterval=1, retain=True)
+    publisher.publish("t/long", b"", MessageExpiryInterval=100)
+    time.sleep(1.5)  # more than the one second, and far less than the hundred
+    sleeper = make("s", clean=False, SessionExpiryInterval=0)
+    assert sleeper.take().topic == "t/long"
+    late = make("late")
+    late.subscribe("t/#", qos=1)
+    publisher.publish("t/end", b"")
+    assert late.take().topic == "t/end"
+
+
+@pytest.mark.peer("paho")
+def test_a_will_has_its_own_properties_and_may_be_asked_for_at_the_end(make: Any) -> None:
+    watcher = make("w")
+    watcher.subscribe("will", qos=1)
+    properties = paho_properties(
+        "WILLMESSAGE", WillDelayInterval=0, ContentType="c", UserProperty=[("k", "v")]
+    )
+    mortal = make("m", will=("will", b"gone", 1, False, properties))
+    mortal.close(reason=0x04)
+    message = watcher.take()
+    assert (message.payload, message.properties.ContentType) == (b"gone", "c")
+    assert message.properties.UserProperty == [("k", "v")]
+    assert not hasattr(message.properties, "WillDelayInterval")
+
+
+@pytest.mark.peer("paho")
+def test_a_delayed_will_is_not_published_when_the_client_comes_back(make: Any) -> None:
+    watcher = make("w")
+    watcher.subscribe("will", qos=1)
+    delay = paho_properties("WILLMESSAGE", WillDelayInterval=1)
+    mortal = make("m", will=("will", b"old", 1, False, delay), SessionExpiryInterval=60)
+    mortal.close(reason=0x04)
+    again = make("m", clean=False, will=("will", b"new", 1, False), SessionExpiryInterval=60)
+    time.sleep(1.5)  # the old one would have come in the middle of this
+    again.close(reason=0x04)
+    assert watcher.take().payload == b"new"
 
 
 @pytest.mark.peer("mosquitto_sub")
