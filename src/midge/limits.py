@@ -87,3 +87,18 @@ ZMTP_FRAME_BYTES_MAX: Final = 2**63 - 1
 ZMTP_BY_REFERENCE_BYTES: Final = 8192
 #: Identities, user names, passwords and groups have one byte of length.
 ZMTP_SHORT_STRING_BYTES_MAX: Final = 255
+
+# -- the store ----------------------------------------------------------------------------------
+
+#: Pages of the database file; what most disks write at once.
+STORE_PAGE_BYTES: Final = 4096
+#: Memory that SQLite may use for pages.
+STORE_CACHE_BYTES: Final = 8_388_608
+#: What is left of the write-ahead log when it has been copied into the database.
+STORE_WAL_BYTES: Final = 67_108_864
+#: Deliveries of an ended session that are removed with each commit.
+STORE_DOOMED_SLICE: Final = 500
+#: Rows of one batch; what is more waits for the next, so that no turn of the loop is long.
+STORE_BATCH_ROWS: Final = 2000
+#: Queued messages of a session that are in memory; the rest of its queue is on the disk.
+STORE_QUEUE_PAGE: Final = 500

@@ -25,9 +25,19 @@ class Message:
             response topic, correlation data, user properties), or ``None``.
         expires_at: when it is no longer worth delivering, on the broker's clock; ``NEVER``.
         origin: the client id of its publisher; empty for the broker's own.
+        stored: its number in the store while it is given out or retained; 0: not there.
     """
 
-    __slots__ = ("expires_at", "origin", "payload", "properties", "qos", "retain", "topic")
+    __slots__ = (
+        "expires_at",
+        "origin",
+        "payload",
+        "properties",
+        "qos",
+        "retain",
+        "stored",
+        "topic",
+    )
 
     def __init__(
         self,
@@ -46,6 +56,7 @@ class Message:
         self.properties = properties
         self.expires_at = expires_at
         self.origin = origin
+        self.stored = 0
 
     def __repr__(self) -> str:
         return (

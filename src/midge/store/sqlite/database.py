@@ -1,0 +1,442 @@
+"""The store in a file: write-ahead log, one transaction a batch, one call to make it safe.
+
+:meth:`SqliteStore.write` runs in the thread of the event loop: it puts a batch into the open
+transaction, which costs a few microseconds a row and does not wait for the disk.
+:meth:`SqliteStore.commit` is one call into SQLite, which lets go of the interpreter's lock while it
+writes and syncs; so it is run in a helper thread, and the loop goes on collecting the next batch.
+(Row by row in the helper thread would fight for the lock with the loop at each of them.)
+
+Pages are read through a connection of their own, which in a write-ahead log waits for nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from midge.limits import STORE_CACHE_BYTES, STORE_DOOMED_SLICE, STORE_PAGE_BYTES, STORE_WAL_BYTES
+from midge.store.base import (
+    QUEUED,
+    Contents,
+    DeliveryRow,
+    MessageRow,
+    SessionRow,
+    StoreError,
+    SubscriptionRow,
+)
+from midge.store.sqlite import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from midge.store.journal import Changes
+
+#: What ``persistence_sync`` may be, and what SQLite calls it.
+SYNCS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}
+
+_MESSAGE_COLUMNS: Final = (
+    "m.id, m.topic, m.payload, m.qos, m.retain, m.properties, m.expires_at, m.origin"
+)
+_DELIVERY_COLUMNS: Final = (
+    "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state"
+)
+
+
+class DamagedStore(StoreError):
+    """The file cannot be read as a store, or is one of a later midge."""
+
+
+class SqliteStore:
+    """See :class:`midge.store.base.Store`.
+
+    Attributes:
+        path: of the file; next to it stand its ``-wal`` and ``-shm``.
+    """
+
+    __slots__ = ("_open", "_reader", "_writer", "path")
+
+    def __init__(self, path: str, sync: str = "full") -> None:
+        """Open the file, or make it; readable for its owner alone, since it holds payloads.
+
+        Raises:
+            DamagedStore: it is no store, or a damaged one: see :mod:`midge.store.sqlite.salvage`.
+            StoreError: it cannot be opened at all.
+        """
+        self.path = path
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._writer = _connect(path)
+            prepare(self._writer, path)
+            self._writer.execute(f"PRAGMA synchronous = {SYNCS[sync]}")
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only = 1")
+        except OSError as error:
+            raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
+        except sqlite3.OperationalError as error:
+            raise _failure(path, "opened", error) from error
+        except sqlite3.DatabaseError as error:
+            raise DamagedStore(f"the store {path} is damaged: {error}") from error
+        self._open = False
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def write(self, changes: Changes) -> None:
+        """See :meth:`midge.store.base.Store.write`."""
+        writer = self._writer
+        try:
+            if not self._open:
+                writer.execute("BEGIN IMMEDIATE")
+                self._open = True
+            _write_deliveries(writer, changes)
+            _write_sessions(writer, changes)
+            _write_retained(writer, changes)
+            _write_references(writer, changes)
+            writer.executemany(
+                "INSERT OR REPLACE INTO counter VALUES (?, ?)",
+                zip(("session", "message", "seq"), changes.counters, strict=True),
+            )
+            sweep(writer, STORE_DOOMED_SLICE)
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _failure(self.path, "written", error) from error
+
+    def commit(self) -> None:
+        """See :meth:`midge.store.base.Store.commit`."""
+        if not self._open:
+            return
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise _failure(self.path, "written", error) from error
+        self._open = False
+
+    def _roll_back(self) -> None:
+        self._open = False
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+    def has_leftovers(self) -> bool:
+        """Whether sessions that ended still have rows: an empty batch removes more of them."""
+        return self._writer.execute("SELECT 1 FROM doomed LIMIT 1").fetchone() is not None
+
+    def close(self) -> None:
+        """See :meth:`midge.store.base.Store.close`."""
+        self._roll_back()
+        self._reader.close()
+        self._writer.close()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def read(self, page: int) -> Contents:
+        """See :meth:`midge.store.base.Store.read`.
+
+        Raises:
+            DamagedStore: a part of it cannot be read.
+        """
+        try:
+            return read_contents(self._reader, page)
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+            raise DamagedStore(f"the store {self.path} is damaged: {error}") from error
+
+    def page(
+        self, session: int, after: int, limit: int
+    ) -> list[tuple[DeliveryRow, MessageRow | None]]:
+        """See :meth:`midge.store.base.Store.page`."""
+        try:
+            rows = self._reader.execute(
+                f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
+                " LEFT JOIN message m ON m.id = d.message"
+                " WHERE d.session = ? AND d.seq > ? AND d.state = ? ORDER BY d.seq LIMIT ?",
+                (session, after, QUEUED, limit),
+            )
+            return [
+                (_delivery(row[:8]), None if row[8] is None else _message(row[8:])) for row in rows
+            ]
+        except sqlite3.Error as error:
+            raise _failure(self.path, "read", error) from error
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    # No implicit transactions; used by two threads, but never by both at a time.
+    return sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+
+
+def _failure(path: str, what: str, error: sqlite3.Error) -> StoreError:
+    full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+    return StoreError(f"the store {path} cannot be {what}: {error}", full)
+
+
+def prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Make an empty file a store, and an older store one of today.
+
+    Raises:
+        DamagedStore: it is neither.
+    """
+    connection.execute(f"PRAGMA page_size = {STORE_PAGE_BYTES}")
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    application: int = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application != schema.APPLICATION_ID:
+        raise DamagedStore(f"{path} is a database of another program")
+    if version > schema.VERSION:
+        raise DamagedStore(
+            f"the store {path} has version {version}, which a later midge made; "
+            f"this one knows versions up to {schema.VERSION}"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_BYTES // 1024}")
+    connection.execute(f"PRAGMA journal_size_limit = {STORE_WAL_BYTES}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("BEGIN IMMEDIATE")
+    if not tables:
+        for statement in schema.TABLES.values():
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    for older in range(version, schema.VERSION):
+        for statement in schema.MIGRATIONS.get(older, ()):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    connection.execute("COMMIT")
+
+
+# -- one batch ------------------------------------------------------------------------------------
+
+
+def _write_deliveries(writer: sqlite3.Connection, changes: Changes) -> None:
+    if changes.messages:
+        writer.executemany(
+            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            changes.messages.values(),
+        )
+    if changes.deliveries:
+        writer.executemany(
+            "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            changes.deliveries.values(),
+        )
+    if changes.states:
+        writer.executemany(
+            "UPDATE delivery SET packet_id = ?, state = ? WHERE session = ? AND seq = ?",
+            [(*state, *about) for about, state in changes.states.items()],
+        )
+    if changes.done:
+        writer.executemany("DELETE FROM delivery WHERE session = ? AND seq = ?", changes.done)
+
+
+def _write_sessions(writer: sqlite3.Connection, changes: Changes) -> None:
+    ended = [(key,) for key, row in changes.sessions.items() if row is None]
+    if ended:
+        for statement in (
+            "DELETE FROM session WHERE key = ?",
+            "DELETE FROM subscription WHERE session = ?",
+            "DELETE FROM incoming WHERE session = ?",
+            "INSERT OR IGNORE INTO doomed VALUES (?)",
+        ):
+            writer.executemany(statement, ended)
+    kept = [row for row in changes.sessions.values() if row is not None]
+    if kept:
+        marks = ", ".join("?" * len(SessionRow._fields))
+        writer.executemany(f"INSERT OR REPLACE INTO session VALUES ({marks})", kept)
+    subscriptions = [row for row in changes.subscriptions.values() if row is not None]
+    if len(subscriptions) < len(changes.subscriptions):
+        writer.executemany(
+            "DELETE FROM subscription WHERE session = ? AND filter = ?",
+            [about for about, row in changes.subscriptions.items() if row is None],
+        )
+    if subscriptions:
+        writer.executemany(
+            "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?, ?, ?, ?)", subscriptions
+        )
+    if changes.incoming:
+        writer.executemany(
+            "INSERT OR REPLACE INTO incoming VALUES (?, ?)",
+            [taken for taken, there in changes.incoming.items() if there],
+        )
+        writer.executemany(
+            "DELETE FROM incoming WHERE session = ? AND packet_id = ?",
+            [taken for taken, there in changes.incoming.items() if not there],
+        )
+
+
+def _write_retained(writer: sqlite3.Connection, changes: Changes) -> None:
+    if changes.retained:
+        writer.executemany(
+            "INSERT OR REPLACE INTO retained VALUES (?, ?)",
+            [(topic, number) for topic, number in changes.retained.items() if number is not None],
+        )
+        writer.executemany(
+            "DELETE FROM retained WHERE topic = ?",
+            [(topic,) for topic, number in changes.retained.items() if number is None],
+        )
+
+
+def _write_references(writer: sqlite3.Connection, changes: Changes) -> None:
+    if changes.references:
+        writer.executemany(
+            "UPDATE message SET refs = refs + ? WHERE id = ?",
+            [(by, number) for number, by in changes.references.items()],
+        )
+        let_go = [(number,) for number, by in changes.references.items() if by < 0]
+        writer.executemany("DELETE FROM message WHERE id = ? AND refs <= 0", let_go)
+
+
+def sweep(writer: sqlite3.Connection, limit: int) -> int:
+    """Remove up to ``limit`` deliveries of sessions that ended; returns how many."""
+    row = writer.execute("SELECT session FROM doomed LIMIT 1").fetchone()
+    if row is None:
+        return 0
+    session: int = row[0]
+    found = writer.execute(
+        "SELECT seq, message FROM delivery WHERE session = ? LIMIT ?", (session, limit)
+    ).fetchall()
+    writer.executemany(
+        "DELETE FROM delivery WHERE session = ? AND seq = ?", [(session, seq) for seq, _ in found]
+    )
+    messages = [(message,) for _, message in found]
+    writer.executemany("UPDATE message SET refs = refs - 1 WHERE id = ?", messages)
+    writer.executemany("DELETE FROM message WHERE id = ? AND refs <= 0", messages)
+    if len(found) < limit:
+        writer.execute("DELETE FROM doomed WHERE session = ?", (session,))
+    return len(found)
+
+
+# -- the whole ------------------------------------------------------------------------------------
+
+
+def read_contents(reader: sqlite3.Connection, page: int) -> Contents:
+    """All of a store but what is behind the first page of each queue."""
+    contents = Contents()
+    for row in reader.execute("SELECT * FROM session ORDER BY key"):
+        contents.sessions.append(_session(row))
+    for row in reader.execute("SELECT * FROM subscription ORDER BY session, filter"):
+        contents.subscriptions.append(_subscription(row))
+    contents.incoming = [
+        (int(session), int(packet_id))
+        for session, packet_id in reader.execute("SELECT * FROM incoming")
+    ]
+    for topic, number in reader.execute("SELECT topic, message FROM retained"):
+        contents.retained[str(topic)] = int(number)
+    _read_messages(reader, contents, "JOIN retained r ON r.message = m.id", ())
+    for session in contents.sessions:
+        _read_deliveries(reader, contents, session.key, page)
+    for name, value in reader.execute("SELECT name, value FROM counter"):
+        setattr(contents, f"next_{name}", int(value))
+    return contents
+
+
+def _read_messages(
+    reader: sqlite3.Connection, contents: Contents, which: str, values: Iterable[int]
+) -> None:
+    for row in reader.execute(f"SELECT {_MESSAGE_COLUMNS} FROM message m {which}", tuple(values)):
+        contents.messages[row[0]] = _message(row)
+
+
+def _read_deliveries(
+    reader: sqlite3.Connection, contents: Contents, session: int, page: int
+) -> None:
+    count, size = reader.execute(
+        "SELECT count(*), total(length(CAST(m.topic AS BLOB)) + length(m.payload))"
+        " FROM delivery d LEFT JOIN message m ON m.id = d.message"
+        " WHERE d.session = ? AND d.state = ?",
+        (session, QUEUED),
+    ).fetchone()
+    if count:
+        contents.queued[session] = int(count), int(size)
+    for which, limit in ((f"d.state <> {QUEUED}", -1), (f"d.state = {QUEUED}", page)):
+        for row in reader.execute(
+            f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
+            " LEFT JOIN message m ON m.id = d.message"
+            f" WHERE d.session = ? AND {which} ORDER BY d.seq LIMIT ?",
+            (session, limit),
+        ):
+            contents.deliveries.append(_delivery(row[:8]))
+            if row[8] is not None:
+                contents.messages[row[8]] = _message(row[8:])
+
+
+# SQLite keeps what it is given: a damaged row is an error here, and not somewhere in the broker.
+
+
+def _session(row: tuple[object, ...]) -> SessionRow:
+    key, client_id, username, expiry_s, connected, ends_at, will_at, *will = row
+    topic, payload, qos, retain, properties = will
+    return SessionRow(
+        _int(key),
+        _str(client_id),
+        None if username is None else _str(username),
+        _int(expiry_s),
+        bool(connected),
+        _time(ends_at),
+        _time(will_at),
+        None if topic is None else _str(topic),
+        _bytes(payload),
+        _int(qos),
+        bool(retain),
+        _bytes(properties),
+    )
+
+
+def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
+    session, filter, qos, no_local, as_published, handling, identifier = row
+    return SubscriptionRow(
+        _int(session),
+        _str(filter),
+        _int(qos),
+        bool(no_local),
+        bool(as_published),
+        _int(handling),
+        _int(identifier),
+    )
+
+
+def _message(row: tuple[object, ...]) -> MessageRow:
+    number, topic, payload, qos, retain, properties, expires_at, origin = row
+    return MessageRow(
+        _int(number),
+        _str(topic),
+        _bytes(payload),
+        _int(qos),
+        bool(retain),
+        _bytes(properties),
+        _time(expires_at),
+        _str(origin),
+    )
+
+
+def _delivery(row: tuple[object, ...]) -> DeliveryRow:
+    session, seq, message, qos, retain, ids, packet_id, state = row
+    return DeliveryRow(
+        _int(session),
+        _int(seq),
+        _int(message),
+        _int(qos),
+        bool(retain),
+        _str(ids),
+        _int(packet_id),
+        _int(state),
+    )
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r} stands where a number should")
+    return value
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} stands where a text should")
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{value!r} stands where bytes should")
+    return value
+
+
+def _time(value: object) -> float | None:
+    if value is not None and not isinstance(value, float):
+        raise TypeError(f"{value!r} stands where a time should")
+    return value
