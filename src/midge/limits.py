@@ -96,9 +96,8 @@ STORE_PAGE_BYTES: Final = 4096
 STORE_CACHE_BYTES: Final = 8_388_608
 #: What is left of the write-ahead log when it has been copied into the database.
 STORE_WAL_BYTES: Final = 67_108_864
-#: Deliveries of an ended session that are removed with each commit.
-STORE_DOOMED_SLICE: Final = 500
-#: Rows of one batch; what is more waits for the next, so that no turn of the loop is long.
-STORE_BATCH_ROWS: Final = 2000
+#: Rows that are written in one step, so that no turn of the loop is long; deliveries of an ended
+#: session that are removed with each commit.
+STORE_SLICE_ROWS: Final = 500
 #: Queued messages of a session that are in memory; the rest of its queue is on the disk.
 STORE_QUEUE_PAGE: Final = 500

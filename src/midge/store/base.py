@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from midge.errors import MidgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from midge.store.journal import Changes
 
 #: A delivery that waits for credit.
@@ -172,11 +174,14 @@ class Store(Protocol):
         """
         ...
 
-    def write(self, changes: Changes) -> None:
-        """Put changes into the open transaction; quick, and never waits for the disk.
+    def write(self, changes: Changes) -> Iterator[None]:
+        """Put changes into the open transaction, in steps that are short and do not wait.
+
+        The iterator must be run to its end before :meth:`commit`.
 
         Raises:
-            StoreError: nothing of it was written: it may be tried again.
+            StoreError: from a step: nothing of it was written, it may be tried again from the
+                start.
         """
         ...
 

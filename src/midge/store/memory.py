@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from midge.store.base import QUEUED, Contents, DeliveryRow, MessageRow, SessionRow, SubscriptionRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from midge.store.journal import Changes
 
 
@@ -45,9 +47,10 @@ class MemoryStore:
         self._next = (1, 1, 1)
         self._written: list[Changes] = []
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Changes) -> Iterator[None]:
         """See :meth:`midge.store.base.Store.write`."""
         self._written.append(changes)
+        yield
 
     def commit(self) -> None:
         """See :meth:`midge.store.base.Store.commit`."""

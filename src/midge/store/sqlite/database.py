@@ -1,7 +1,8 @@
 """The store in a file: write-ahead log, one transaction a batch, one call to make it safe.
 
 :meth:`SqliteStore.write` runs in the thread of the event loop: it puts a batch into the open
-transaction, which costs a few microseconds a row and does not wait for the disk.
+transaction, which costs a few microseconds a row and does not wait for the disk; a large batch in
+several steps, so that no turn of the loop is long.
 :meth:`SqliteStore.commit` is one call into SQLite, which lets go of the interpreter's lock while it
 writes and syncs; so it is run in a helper thread, and the loop goes on collecting the next batch.
 (Row by row in the helper thread would fight for the lock with the loop at each of them.)
@@ -15,7 +16,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from midge.limits import STORE_CACHE_BYTES, STORE_DOOMED_SLICE, STORE_PAGE_BYTES, STORE_WAL_BYTES
+from midge.limits import STORE_CACHE_BYTES, STORE_PAGE_BYTES, STORE_SLICE_ROWS, STORE_WAL_BYTES
 from midge.store.base import (
     QUEUED,
     Contents,
@@ -28,7 +29,7 @@ from midge.store.base import (
 from midge.store.sqlite import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from midge.store.journal import Changes
 
@@ -41,6 +42,23 @@ _MESSAGE_COLUMNS: Final = (
 _DELIVERY_COLUMNS: Final = (
     "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state"
 )
+
+
+#: How many columns each table has.
+_COLUMNS: Final = {
+    "counter": 2,
+    "delivery": len(DeliveryRow._fields),
+    "doomed": 1,
+    "incoming": 2,
+    "message": len(MessageRow._fields) + 1,
+    "retained": 2,
+    "session": len(SessionRow._fields),
+    "subscription": len(SubscriptionRow._fields),
+}
+_INSERT: Final = {
+    table: f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * count)})"
+    for table, count in _COLUMNS.items()
+}
 
 
 class DamagedStore(StoreError):
@@ -81,22 +99,23 @@ class SqliteStore:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def write(self, changes: Changes) -> None:
+    def write(self, changes: Changes) -> Iterator[None]:
         """See :meth:`midge.store.base.Store.write`."""
         writer = self._writer
+        written = 0
         try:
             if not self._open:
                 writer.execute("BEGIN IMMEDIATE")
                 self._open = True
-            _write_deliveries(writer, changes)
-            _write_sessions(writer, changes)
-            _write_retained(writer, changes)
-            _write_references(writer, changes)
-            writer.executemany(
-                "INSERT OR REPLACE INTO counter VALUES (?, ?)",
-                zip(("session", "message", "seq"), changes.counters, strict=True),
-            )
-            sweep(writer, STORE_DOOMED_SLICE)
+            for statement, rows in statements(changes):
+                for start in range(0, len(rows), STORE_SLICE_ROWS):
+                    part = rows[start : start + STORE_SLICE_ROWS]
+                    writer.executemany(statement, part)
+                    written += len(part)
+                    if written >= STORE_SLICE_ROWS:
+                        yield
+                        written = 0
+            sweep(writer, STORE_SLICE_ROWS)
         except sqlite3.Error as error:
             self._roll_back()
             raise _failure(self.path, "written", error) from error
@@ -204,81 +223,59 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
 # -- one batch ------------------------------------------------------------------------------------
 
 
-def _write_deliveries(writer: sqlite3.Connection, changes: Changes) -> None:
-    if changes.messages:
-        writer.executemany(
-            "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
-            changes.messages.values(),
-        )
-    if changes.deliveries:
-        writer.executemany(
-            "INSERT OR REPLACE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            changes.deliveries.values(),
-        )
-    if changes.states:
-        writer.executemany(
-            "UPDATE delivery SET packet_id = ?, state = ? WHERE session = ? AND seq = ?",
-            [(*state, *about) for about, state in changes.states.items()],
-        )
-    if changes.done:
-        writer.executemany("DELETE FROM delivery WHERE session = ? AND seq = ?", changes.done)
+def statements(changes: Changes) -> Iterator[tuple[str, Sequence[Sequence[object]]]]:
+    """What writes a batch, with the rows of each statement, in the order in which it must go."""
+    new = changes.messages
+    references = changes.references
+    yield _INSERT["message"], [(*row, references[number]) for number, row in new.items()]
+    yield _INSERT["delivery"], list(changes.deliveries.values())
+    yield (
+        "UPDATE delivery SET packet_id = ?, state = ? WHERE session = ? AND seq = ?",
+        [(*state, *about) for about, state in changes.states.items()],
+    )
+    yield "DELETE FROM delivery WHERE session = ? AND seq = ?", changes.done
+    yield from _session_statements(changes)
+    incoming = changes.incoming.items()
+    yield _INSERT["incoming"], [taken for taken, there in incoming if there]
+    yield (
+        "DELETE FROM incoming WHERE session = ? AND packet_id = ?",
+        [taken for taken, there in incoming if not there],
+    )
+    retained = changes.retained.items()
+    yield _INSERT["retained"], [(topic, number) for topic, number in retained if number is not None]
+    yield (
+        "DELETE FROM retained WHERE topic = ?",
+        [(topic,) for topic, number in retained if number is None],
+    )
+    yield (
+        "UPDATE message SET refs = refs + ? WHERE id = ?",
+        [(by, number) for number, by in references.items() if number not in new],
+    )
+    yield (
+        "DELETE FROM message WHERE id = ? AND refs <= 0",
+        [(number,) for number, by in references.items() if by < 0],
+    )
+    counters = zip(("session", "message", "seq"), changes.counters, strict=True)
+    yield _INSERT["counter"], list(counters)
 
 
-def _write_sessions(writer: sqlite3.Connection, changes: Changes) -> None:
+def _session_statements(
+    changes: Changes,
+) -> Iterator[tuple[str, Sequence[Sequence[object]]]]:
     ended = [(key,) for key, row in changes.sessions.items() if row is None]
-    if ended:
-        for statement in (
-            "DELETE FROM session WHERE key = ?",
-            "DELETE FROM subscription WHERE session = ?",
-            "DELETE FROM incoming WHERE session = ?",
-            "INSERT OR IGNORE INTO doomed VALUES (?)",
-        ):
-            writer.executemany(statement, ended)
-    kept = [row for row in changes.sessions.values() if row is not None]
-    if kept:
-        marks = ", ".join("?" * len(SessionRow._fields))
-        writer.executemany(f"INSERT OR REPLACE INTO session VALUES ({marks})", kept)
-    subscriptions = [row for row in changes.subscriptions.values() if row is not None]
-    if len(subscriptions) < len(changes.subscriptions):
-        writer.executemany(
-            "DELETE FROM subscription WHERE session = ? AND filter = ?",
-            [about for about, row in changes.subscriptions.items() if row is None],
-        )
-    if subscriptions:
-        writer.executemany(
-            "INSERT OR REPLACE INTO subscription VALUES (?, ?, ?, ?, ?, ?, ?)", subscriptions
-        )
-    if changes.incoming:
-        writer.executemany(
-            "INSERT OR REPLACE INTO incoming VALUES (?, ?)",
-            [taken for taken, there in changes.incoming.items() if there],
-        )
-        writer.executemany(
-            "DELETE FROM incoming WHERE session = ? AND packet_id = ?",
-            [taken for taken, there in changes.incoming.items() if not there],
-        )
-
-
-def _write_retained(writer: sqlite3.Connection, changes: Changes) -> None:
-    if changes.retained:
-        writer.executemany(
-            "INSERT OR REPLACE INTO retained VALUES (?, ?)",
-            [(topic, number) for topic, number in changes.retained.items() if number is not None],
-        )
-        writer.executemany(
-            "DELETE FROM retained WHERE topic = ?",
-            [(topic,) for topic, number in changes.retained.items() if number is None],
-        )
-
-
-def _write_references(writer: sqlite3.Connection, changes: Changes) -> None:
-    if changes.references:
-        writer.executemany(
-            "UPDATE message SET refs = refs + ? WHERE id = ?",
-            [(by, number) for number, by in changes.references.items()],
-        )
-        let_go = [(number,) for number, by in changes.references.items() if by < 0]
-        writer.executemany("DELETE FROM message WHERE id = ? AND refs <= 0", let_go)
+    yield "DELETE FROM session WHERE key = ?", ended
+    yield "DELETE FROM subscription WHERE session = ?", ended
+    yield "DELETE FROM incoming WHERE session = ?", ended
+    yield _INSERT["doomed"], ended
+    yield _INSERT["session"], [row for row in changes.sessions.values() if row is not None]
+    yield (
+        "DELETE FROM subscription WHERE session = ? AND filter = ?",
+        [about for about, row in changes.subscriptions.items() if row is None],
+    )
+    yield (
+        _INSERT["subscription"],
+        [row for row in changes.subscriptions.values() if row is not None],
+    )
 
 
 def sweep(writer: sqlite3.Connection, limit: int) -> int:
