@@ -44,6 +44,47 @@ TOPIC_ALIAS_BROKER_DEFAULT: Final = 10
 #: The longest text of a topic name or filter in levels; each level costs a step in the tree.
 TOPIC_LEVELS_MAX: Final = 200
 
+# -- who may ---------------------------------------------------------------------------------
+
+#: Passwords that wait to be hashed; one more is refused as "server busy". With Mosquitto's hash
+#: (1000 rounds of PBKDF2, half a millisecond) that is two seconds of work.
+HASH_QUEUE_MAX: Final = 4096
+#: Those of them that came from one address. Many clients may stand behind one, so it is generous;
+#: addresses take turns, so that one that guesses does not keep others waiting.
+HASH_QUEUE_PER_ADDRESS_MAX: Final = 1024
+#: How long a password may wait in that queue before its client is told that the server is busy.
+HASH_WAIT_MAX_S: Final = 8.0
+#: Threads that hash. One leaves the event loop its processor on a machine with two.
+HASH_THREADS: Final = 1
+#: How long a password that was right needs no hashing again, and how many are remembered.
+PASSWORD_CACHE_S: Final = 120.0
+PASSWORD_CACHE_MAX: Final = 10_000
+#: A password longer than this is not remembered: making its key would hold up the event loop.
+PASSWORD_CACHED_BYTES_MAX: Final = 1024
+#: Decisions about publishing that one ACL file remembers; the table is emptied when it is full.
+ACL_CACHE_MAX: Final = 65_536
+#: A file with names, passwords, rules or keys that is larger than this is refused.
+SECURITY_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+#: How long a user's own ``async`` authenticator or authorizer may take, and how many of its
+#: answers may be awaited at a time.
+PLUGIN_TIMEOUT_S: Final = 10.0
+PLUGIN_TASKS_MAX: Final = 4096
+#: ``http_auth_timeout``, and how long the answers of an HTTP service are good for.
+HTTP_AUTH_TIMEOUT_S: Final = 5
+HTTP_AUTH_CACHE_S: Final = 30
+#: Answers of an HTTP service that are remembered.
+HTTP_AUTH_CACHE_MAX: Final = 16_384
+#: Questions to an HTTP service at a time, and those that wait behind them.
+HTTP_AUTH_CONNECTIONS: Final = 8
+HTTP_AUTH_QUEUE_MAX: Final = 1024
+#: The longest answer of an HTTP service that is read.
+HTTP_BODY_BYTES_MAX: Final = 1_048_576
+#: A key set is fetched again for an unknown key at most this often, and after this long anyway.
+JWKS_REFRESH_LEAST_S: Final = 30.0
+JWKS_REFRESH_S: Final = 3600.0
+#: Clocks may differ by this much when it is asked whether a token is valid yet or still.
+JWT_LEEWAY_S: Final = 10
+
 # -- memory and fairness -----------------------------------------------------------------------
 
 #: One read from a socket. Large reads are what makes batches, and batches are the speed.

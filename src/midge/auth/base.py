@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from midge.message import NEVER
 from midge.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ ALLOW: Final = 0
 DENY: Final = 1
 #: It is not decided yet; the decision is a :class:`Pending`.
 PENDING: Final = 2
+#: Whoever was asked has no opinion, and the next one is asked; where there is none, it is refused.
+PASS: Final = 3
 
 #: A client sends a message to a topic.
 PUBLISH: Final = 1
@@ -39,8 +42,11 @@ UNSUBSCRIBE: Final = 4
 #: A client names the topic of the message that is sent when it is gone.
 WILL: Final = 5
 
+#: A message that a client had retained is about to be given to others.
+RETAIN: Final = 6
+
 #: The actions by name, for log lines.
-ACTION_NAMES: Final = ("", "publish", "deliver", "subscribe", "unsubscribe", "will")
+ACTION_NAMES: Final = ("", "publish", "deliver", "subscribe", "unsubscribe", "will", "retain")
 
 
 class Identity:
@@ -54,9 +60,20 @@ class Identity:
         anonymous_allowed: that listener lets in those who cannot say who they are.
         claims: what else is known about it, by name; an authenticator may set it for an
             authorizer to read.
+        proof: by what it was let in, for its authenticator to ask again after a reload.
+        valid_until: when that is no longer good, on the broker's clock; the connection ends then.
     """
 
-    __slots__ = ("address", "anonymous_allowed", "claims", "client_id", "listener", "username")
+    __slots__ = (
+        "address",
+        "anonymous_allowed",
+        "claims",
+        "client_id",
+        "listener",
+        "proof",
+        "username",
+        "valid_until",
+    )
 
     def __init__(
         self,
@@ -72,6 +89,8 @@ class Identity:
         self.listener = listener
         self.anonymous_allowed = anonymous_allowed
         self.claims: dict[str, object] | None = None
+        self.proof: object = None
+        self.valid_until = NEVER
 
     def __repr__(self) -> str:
         return f"Identity({self.client_id!r}, {self.username!r}, {self.address!r})"
@@ -81,7 +100,7 @@ class Decision:
     """An answer.
 
     Attributes:
-        outcome: ``ALLOW``, ``DENY`` or ``PENDING``.
+        outcome: ``ALLOW``, ``DENY``, ``PENDING`` or ``PASS``.
         reason: with ``DENY``, the reason code that the client is told (MQTT 5.0 section 2.4).
         text: with ``DENY``, for the log: which rule refuses it and what line would allow it.
     """
@@ -96,7 +115,7 @@ class Decision:
         self.text = text
 
     def __repr__(self) -> str:
-        name = ("ALLOW", "DENY", "PENDING")[self.outcome]
+        name = ("ALLOW", "DENY", "PENDING", "PASS")[self.outcome]
         return f"{type(self).__name__}({name}, {self.text!r}, {self.reason:#04x})"
 
 
@@ -183,12 +202,13 @@ class Authorizer(Protocol):
 
         Args:
             client: who it is; it need not be connected when a message is for its session.
-            action: ``PUBLISH``, ``DELIVER``, ``SUBSCRIBE``, ``UNSUBSCRIBE`` or ``WILL``.
+            action: one of ``PUBLISH``, ``DELIVER``, ``SUBSCRIBE``, ``UNSUBSCRIBE``, ``WILL`` and
+                ``RETAIN``.
             topic: the name of the topic; for ``SUBSCRIBE`` and ``UNSUBSCRIBE`` the filter, without
                 the ``$share`` part.
 
         Returns:
-            The decision; for ``DELIVER`` it must not be pending.
+            The decision; for ``DELIVER`` and ``RETAIN`` it must not be pending.
         """
         ...
 

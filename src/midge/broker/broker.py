@@ -84,8 +84,22 @@ class Broker:
         self.released: list[Link] = []
         self.deadlines = Deadlines()
         self.router = Router(settings, self.metrics)
+        self.router.authorizer = authorizer
         self.sessions = Sessions(self)
         self.fast_lane = True
+
+    def set_rules(self, authenticator: Authenticator | None, authorizer: Authorizer | None) -> None:
+        """Ask others from here on; what was remembered of the old rules is dropped.
+
+        Those who are connected stay: whether they still may is for the caller to ask.
+        """
+        self.authenticator = authenticator
+        self.authorizer = authorizer
+        self.router.authorizer = authorizer
+        self.router.forget_routes()
+        for session in self.sessions.all():
+            if session.link is not None:
+                session.link.rules_changed()
 
     def publish_will(self, session: Session, now: float) -> None:
         """Publish the will of a session, if it has one."""

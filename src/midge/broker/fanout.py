@@ -17,6 +17,7 @@ from midge.broker.groups import Group
 from midge.broker.link import Link
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
+from midge.broker.permission import NOBODY
 from midge.broker.session import Session, Subscription
 from midge.message import Message
 
@@ -36,6 +37,7 @@ class Receivers:
     Attributes:
         subscriptions: the ordinary ones.
         groups: the shared ones.
+        barred: members of them that may not have this topic.
         identity: by what the router finds this object again for another topic.
         mqtt3, mqtt5: their outboxes by wire form, once for each subscription.
         plain: all of them take a QoS 0 packet of up to ``PLAIN_BYTES_MAX`` as it is: there are no
@@ -43,15 +45,17 @@ class Receivers:
             nobody gets two copies (a run would change their order).
     """
 
-    __slots__ = ("groups", "identity", "mqtt3", "mqtt5", "plain", "subscriptions")
+    __slots__ = ("barred", "groups", "identity", "mqtt3", "mqtt5", "plain", "subscriptions")
 
     def __init__(
         self,
         subscriptions: list[Subscription],
         groups: list[Group],
         identity: tuple[int, ...] = (),
+        barred: frozenset[Session] = NOBODY,
     ) -> None:
         self.identity = identity
+        self.barred = barred
         self.subscriptions = subscriptions
         self.groups = groups
         self.mqtt3: list[Outbox] = []
@@ -108,13 +112,15 @@ class Fanout:
             if outbox.crowded and not outbox.stalled:
                 crowded = outbox
         for group in receivers.groups:
-            outbox_of_member = self._deliver_to_one(message, group, now)
+            outbox_of_member = self._deliver_to_one(message, group, receivers.barred, now)
             if outbox_of_member is not None:
                 crowded = outbox_of_member
         return crowded
 
-    def _deliver_to_one(self, message: Message, group: Group, now: float) -> Outbox | None:
-        member = group.choose(message.qos, self._settings.queue_qos0)
+    def _deliver_to_one(
+        self, message: Message, group: Group, barred: frozenset[Session], now: float
+    ) -> Outbox | None:
+        member = group.choose(message.qos, self._settings.queue_qos0, barred)
         if member is None:
             self._metrics.dropped_no_member += 1
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from midge.broker.permission import NOBODY
 from midge.broker.session import Session, Subscription
 
 
@@ -35,8 +36,13 @@ class Group:
                     self._next -= 1
                 return
 
-    def choose(self, qos: int, queue_qos0: bool = False) -> Subscription | None:
-        """Who gets the next message, published at ``qos``; ``None`` when nobody can."""
+    def choose(
+        self, qos: int, queue_qos0: bool = False, barred: frozenset[Session] = NOBODY
+    ) -> Subscription | None:
+        """Who gets the next message, published at ``qos``; ``None`` when nobody can.
+
+        Those who are ``barred`` may not have this topic, and are passed over.
+        """
         members = self.members
         count = len(members)
         connected = -1
@@ -47,6 +53,9 @@ class Group:
                 index = 0
             member = members[index]
             outbox = member.outbox
+            if barred and member.session in barred:
+                index += 1
+                continue
             if outbox.open:
                 if outbox.queue is None and (
                     not qos or not member.qos or outbox.outgoing.room() > 0

@@ -79,6 +79,9 @@ class Link:
         """Who and where this party is."""
         raise NotImplementedError
 
+    def rules_changed(self) -> None:
+        """The broker has another authorizer, or none any more."""
+
     def next_deadline(self) -> float | None:
         """When :meth:`tick` is due, or ``None``."""
         raise NotImplementedError

@@ -29,6 +29,8 @@ from midge.mqtt.encode import encode_ack
 from midge.mqtt.inflight import Outgoing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from midge.broker.link import Link
     from midge.config.settings import Settings
 
@@ -373,6 +375,32 @@ class Outbox:
             self.open = self.link is not None
         if self.queue is not None or self._resend is not None or self.crowded:
             self.pump(now)
+
+    def keep_only(self, allowed: Callable[[Message], bool]) -> None:
+        """Forget what waits and may no longer be given to this receiver.
+
+        For a session that somebody else comes back to, or whose rights have changed: what was
+        queued for it then is not for it now. Messages whose delivery has begun are sent again as
+        they must be (section 4.4), unless they may not.
+        """
+        for packet_id, delivery in list(self.outgoing.waiting.items()):
+            if not allowed(delivery.message):
+                del self.outgoing.waiting[packet_id]
+        if self.queue is None:
+            return
+        kept: deque[Delivery | Backlog] = deque()
+        for entry in self.queue:
+            if isinstance(entry, Backlog):
+                left = [one for one in entry.messages[entry.index :] if allowed(one)]
+                self.owed -= len(entry.messages) - entry.index - len(left)
+                if left:
+                    kept.append(Backlog(left, entry.qos, entry.ids))
+            elif allowed(entry.message):
+                kept.append(entry)
+            else:
+                self.queued_messages -= 1
+                self.queued_bytes -= entry.size()
+        self.queue = kept or None
 
     # -- pressure ---------------------------------------------------------------------------------
 

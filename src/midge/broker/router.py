@@ -7,9 +7,13 @@ subscription changes that could match it.
 
 from __future__ import annotations
 
+from typing import Final
+
+from midge.auth.base import Authorizer, Identity
 from midge.broker.fanout import Fanout, Receivers
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Backlog, Outbox
+from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription
 from midge.broker.subscriptions import Subscriptions
@@ -20,11 +24,15 @@ from midge.message import Message
 from midge.mqtt.packets import SubscribeTo
 from midge.topics.names import check_topic
 
+#: So many publishers of retained messages are kept without looking whether they are needed.
+SOURCES_MIN: Final = 1024
+
 
 class Router:
     """Topics, subscriptions, retained messages.
 
     Attributes:
+        authorizer: who may have what; ``None``: everybody.
         routes: topic as it stands on the wire to its receivers.
         plain_routes: those of them that the fast lane may use.
         retained: the retained messages.
@@ -35,6 +43,8 @@ class Router:
     __slots__ = (
         "_known",
         "_settings",
+        "_sources",
+        "authorizer",
         "crowded",
         "fanout",
         "plain_routes",
@@ -45,6 +55,9 @@ class Router:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
+        self.authorizer: Authorizer | None = None
+        # Who published the retained messages, while somebody may ask: one entry for each of them.
+        self._sources: dict[str, Identity] = {}
         self.fanout = Fanout(settings, metrics)
         self.retained = Retained()
         self.subscriptions = Subscriptions()
@@ -64,9 +77,22 @@ class Router:
         """
         if message.retain:
             self.retained.keep(message)
+            if self.authorizer is not None:
+                self.note_source(message, origin)
         receivers = self.receivers(message.topic)
         self.crowded = self.fanout.deliver(message, receivers, origin, now)
         return bool(receivers.subscriptions or receivers.groups)
+
+    def note_source(self, message: Message, origin: Session | None) -> None:
+        """Remember on whose behalf ``message`` is retained, for ``check_retain_source``."""
+        if origin is not None and message.payload and self._settings.check_retain_source:
+            if len(self._sources) >= SOURCES_MIN + 2 * len(self.retained):
+                # Retained messages that expired have left theirs here.
+                kept = [one for one in self._sources.items() if self.retained.get(one[0])]
+                self._sources = dict(kept)
+            self._sources[message.topic] = identity_of(origin)
+        else:
+            self._sources.pop(message.topic, None)
 
     def receivers(self, topic: str) -> Receivers:
         """Who is entitled to a valid topic."""
@@ -97,9 +123,15 @@ class Router:
             self.forget_routes()
         subscriptions = self.subscriptions.match(topic)
         groups = self.subscriptions.match_groups(topic)
+        kept_out = NOBODY
+        if self.authorizer is not None:
+            subscriptions = entitled(self.authorizer, topic, subscriptions)
+            kept_out = barred(self.authorizer, topic, groups)
         if not self._settings.allow_duplicate_messages and len(subscriptions) > 1:
             # Merged subscriptions are made for this topic alone, so nothing is shared.
-            found = Receivers(merge(subscriptions), groups)
+            found = Receivers(merge(subscriptions), groups, barred=kept_out)
+        elif kept_out:
+            found = Receivers(subscriptions, groups, barred=kept_out)
         else:
             identity = (*map(id, subscriptions), 0, *map(id, groups))
             known = self._known.get(identity)
@@ -152,6 +184,9 @@ class Router:
             return  # section 4.8.2: no retained messages for shared subscriptions
         if entry.retain_handling == 0 or (entry.retain_handling == 1 and not existed):
             messages = self.retained.matching(filter, now)
+            if self.authorizer is not None and messages:
+                sources = self._sources if self._settings.check_retain_source else None
+                messages = retained_for(self.authorizer, session, messages, sources)
             if messages:
                 session.outbox.owe(Backlog(messages, qos, subscription.ids), now)
 

@@ -9,6 +9,7 @@ from midge.broker.outbox import Outbox
 from midge.mqtt.inflight import Incoming
 
 if TYPE_CHECKING:
+    from midge.auth.base import Identity
     from midge.broker.groups import Group
     from midge.broker.link import Link
     from midge.broker.sessions import Absence
@@ -70,6 +71,7 @@ class Session:
     Attributes:
         client_id: who it is.
         username: as whom it connected, or ``None``.
+        identity: the same with all that was found out about it, for who decides what it may do.
         subscriptions: by filter.
         outbox: messages to it.
         incoming: QoS 2 messages from it that are not released yet.
@@ -83,6 +85,7 @@ class Session:
         "absence",
         "client_id",
         "expiry_s",
+        "identity",
         "incoming",
         "link",
         "outbox",
@@ -94,6 +97,7 @@ class Session:
     def __init__(self, client_id: str, outbox: Outbox) -> None:
         self.client_id = client_id
         self.username: str | None = None
+        self.identity: Identity | None = None
         self.subscriptions: dict[str, Subscription] = {}
         self.outbox = outbox
         self.incoming = Incoming()

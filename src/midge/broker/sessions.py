@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midge.auth.base import DENY, WILL
 from midge.broker.deadlines import Ticket
 from midge.broker.outbox import Outbox
+from midge.broker.permission import identity_of
 from midge.broker.session import EXPIRES_NEVER, Session
 from midge.broker.wills import will_delay_s, will_message
 from midge.message import NEVER
@@ -158,8 +160,17 @@ def publish_will(broker: Broker, session: Session, now: float) -> None:
     session.will = None
     if will is None:
         return
+    if broker.authorizer is not None:
+        decision = broker.authorizer.authorize(identity_of(session), WILL, will.topic)
+        if decision.outcome == DENY:
+            # Asked again, because the rules may have changed since it connected. Who cannot say at
+            # once was asked then.
+            broker.hooks.denied(session.client_id, "will", will.topic, decision.text)
+            return
     message = will_message(will, session.client_id, now)
     if message.retain and not broker.settings.retain_available:
         message.retain = False
     broker.hooks.will_published(session.client_id, message.topic)
     broker.router.publish(message, None, now)
+    if message.retain and broker.authorizer is not None:
+        broker.router.note_source(message, session)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from midge.config.security import SecuritySettings
 from midge.errors import ConfigError
 from midge.limits import (
     CONNECT_TIMEOUT_S,
@@ -40,8 +41,8 @@ _INT32_MAX: Final = 2_147_483_647
 
 
 @dataclass(slots=True, kw_only=True)
-class Settings:
-    """Choices and limits for the whole broker.
+class Settings(SecuritySettings):
+    """Choices and limits for the whole broker, those of :class:`SecuritySettings` among them.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -61,6 +62,9 @@ class Settings:
             :func:`anonymous_allowed`.
         allow_zero_length_client_id: a client may leave it to the broker to make its id.
         auto_id_prefix: how ids that the broker makes begin.
+        client_id_prefix: how the ids of all clients must begin; ``None``: as they like.
+        per_listener_settings: each listener has its own security settings, and these here do not
+            count.
         allow_duplicate_messages: a client whose subscriptions overlap gets a copy for each.
         retain_available: messages may be retained.
         check_retain_source: a retained message is delivered only while its publisher may still
@@ -95,6 +99,8 @@ class Settings:
     allow_anonymous: bool | None = None
     allow_zero_length_client_id: bool = True
     auto_id_prefix: str = "auto-"
+    client_id_prefix: str | None = None
+    per_listener_settings: bool = False
     allow_duplicate_messages: bool = True
     retain_available: bool = True
     check_retain_source: bool = True
@@ -128,8 +134,10 @@ class Settings:
 
 
 @dataclass(slots=True, kw_only=True)
-class ListenerSettings:
+class ListenerSettings(SecuritySettings):
     """Where one listener listens, and what goes for those who come in there.
+
+    What it has of :class:`SecuritySettings` counts with ``per_listener_settings``.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -177,6 +185,13 @@ class ListenerSettings:
             raise ConfigError(f"socket_domain must be ipv4 or ipv6, not {self.socket_domain!r}")
         if self.auto_id_prefix is not None:
             _check_prefix(self.auto_id_prefix)
+
+    def name(self, port: int = 0) -> str:
+        """How it is told from others; ``port`` is the one in use where it asked for none."""
+        if self.unix_path is not None:
+            return self.unix_path
+        number = self.port or port
+        return str(number) if self.host is None else f"{self.host}:{number}"
 
     def is_local(self) -> bool:
         """Whether only programs on the same machine can reach it."""

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.auth.base import ALLOW, PUBLISH, SUBSCRIBE, Identity, Pending
+from midge.auth.base import (
+    ALLOW,
+    ALLOWED,
+    PUBLISH,
+    SUBSCRIBE,
+    Authorizer,
+    Decision,
+    Identity,
+    Pending,
+)
 from midge.broker.broker import Broker
 from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
@@ -29,6 +38,8 @@ from midge.mqtt.states import CONNECTED
 from midge.topics.filters import split_shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from midge.broker.session import Session
     from midge.config.settings import ListenerSettings
 
@@ -149,20 +160,25 @@ class MqttLink(Link):
         except ProtocolError as error:
             self.fail(error.reason, str(error), now)
 
-    def wait_for(self, decision: Pending) -> None:
-        """A decision about this client comes later: it is not read until then."""
+    def wait_for(self, decision: Decision, go_on: Callable[[Decision, float], None]) -> None:
+        """A decision about this client comes later: it is not read until then.
+
+        ``go_on`` is called with it, and then what came behind the packet that had to wait is
+        handled.
+        """
+        assert isinstance(decision, Pending)
         self.waiting = decision
 
-    def go_on(self) -> None:
-        """The decision was made."""
-        self.waiting = None
-        self.broker.released.append(self)
+        def decided(made: Decision, now: float) -> None:
+            self.waiting = None
+            self.broker.released.append(self)
+            if not self.closing:
+                go_on(made, now)
+            packets = self._held_back
+            self._held_back = []
+            self._handle_all(packets, now)
 
-    def read_held_back(self, now: float) -> None:
-        """Handle what came behind the packet that had to wait."""
-        packets = self._held_back
-        self._held_back = []
-        self._handle_all(packets, now)
+        decision.wait(decided)
 
     def receive_eof(self, now: float, text: str = "connection closed by client") -> None:
         """The connection is gone; called once, whoever closed it."""
@@ -189,13 +205,29 @@ class MqttLink(Link):
 
     def next_deadline(self) -> float | None:
         """See :meth:`Link.next_deadline`."""
-        return None if self.closing else self.connection.next_deadline()
+        if self.closing:
+            return None
+        when = self.connection.next_deadline()
+        identity = self.identity
+        if identity is not None and identity.valid_until != NEVER:
+            when = identity.valid_until if when is None else min(when, identity.valid_until)
+        return when
 
     def tick(self, now: float) -> None:
-        """Keep alive, and the time limit for CONNECT."""
+        """Keep alive, the time limit for CONNECT, and that of what the client came in with."""
         for event in self.connection.tick(now):
             if isinstance(event, Violation):
                 self._violated(event, now)
+        identity = self.identity
+        if identity is not None and identity.valid_until <= now and not self.closing:
+            self.fail(int(Reason.NOT_AUTHORIZED), "what it came in with has expired", now)
+
+    def rules_changed(self) -> None:
+        """See :meth:`Link.rules_changed`."""
+        settings = self.broker.settings
+        self._asked = self.broker.authorizer is not None or settings.payload_bytes_max > 0
+        if self.session is not None:
+            self.plain = self._may_be_plain()
 
     def close(self) -> None:
         """Say the goodbye that the core asked for; the shell closes afterwards."""
@@ -290,7 +322,33 @@ class MqttLink(Link):
             if reason:
                 self._refuse_publish(packet, session, text, reason)
                 return
-        router = broker.router
+            if broker.authorizer is not None:
+                assert self.identity is not None
+                decision = broker.authorizer.authorize(self.identity, PUBLISH, packet.topic)
+                if isinstance(decision, Pending) and decision.settled is None:
+                    self.wait_for(
+                        decision, lambda made, now: self._judged(packet, session, made, now)
+                    )
+                    return
+                if decision.outcome != ALLOW:
+                    self._judged(packet, session, decision, now)
+                    return
+        self._pass_on(packet, session, now)
+
+    def _judged(self, packet: p.Publish, session: Session, decision: Decision, now: float) -> None:
+        """Whether it may be published was decided, at once or later."""
+        if session.link is not self:
+            return
+        if decision.outcome == ALLOW:
+            self._pass_on(packet, session, now)
+        else:
+            text = decision.text or "not authorised"
+            self._refuse_publish(packet, session, text, int(Reason.NOT_AUTHORIZED))
+
+    def _pass_on(self, packet: p.Publish, session: Session, now: float) -> None:
+        """Give a message that may be published to the router, and acknowledge it."""
+        qos = packet.qos
+        router = self.broker.router
         matched = router.publish(self._message(packet, now), session, now)
         if router.crowded is not None:
             self.hold(router.crowded)
@@ -319,18 +377,12 @@ class MqttLink(Link):
         )
 
     def _refusal(self, packet: p.Publish) -> tuple[int, str]:
-        """Why the client may not publish this: reason code and text; 0 when it may."""
-        broker = self.broker
-        payload_max = broker.settings.payload_bytes_max
+        """Why nobody may publish this: reason code and text; 0 when it may be asked further."""
+        payload_max = self.broker.settings.payload_bytes_max
         if payload_max and len(packet.payload) > payload_max:
             return int(Reason.QUOTA_EXCEEDED), f"more than {payload_max} bytes of payload"
         if packet.topic.startswith("$SYS"):
             return int(Reason.NOT_AUTHORIZED), "$SYS is the broker's own to write"
-        if broker.authorizer is not None:
-            assert self.identity is not None
-            decision = broker.authorizer.authorize(self.identity, PUBLISH, packet.topic)
-            if decision.outcome != ALLOW:
-                return int(Reason.NOT_AUTHORIZED), decision.text or "not authorised"
         return 0, ""
 
     def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
@@ -366,10 +418,52 @@ class MqttLink(Link):
     # -- subscriptions ----------------------------------------------------------------------------
 
     def _subscribe(self, packet: p.Subscribe, session: Session, now: float) -> None:
+        authorizer = self.broker.authorizer
+        if authorizer is None:
+            self._subscribed(packet, session, [ALLOWED] * len(packet.entries), now)
+            return
+        self._ask(authorizer, packet, session, [], now)
+
+    def _ask(
+        self,
+        authorizer: Authorizer,
+        packet: p.Subscribe,
+        session: Session,
+        made: list[Decision],
+        now: float,
+    ) -> None:
+        """Have the entries of a SUBSCRIBE decided one after the other, then act on all of them."""
+        assert self.identity is not None
+        while len(made) < len(packet.entries):
+            filter = packet.entries[len(made)].filter
+            shared = split_shared(filter)
+            decision = authorizer.authorize(
+                self.identity, SUBSCRIBE, filter if shared is None else shared[1]
+            )
+            if isinstance(decision, Pending):
+                if decision.settled is None:
+                    self.wait_for(
+                        decision,
+                        lambda late, now: self._ask(
+                            authorizer, packet, session, [*made, late], now
+                        ),
+                    )
+                    return
+                decision = decision.settled
+            made.append(decision)
+        if session.link is self:
+            self._subscribed(packet, session, made, now)
+
+    def _subscribed(
+        self, packet: p.Subscribe, session: Session, decisions: list[Decision], now: float
+    ) -> None:
         identifier = 0
         if packet.properties is not None and packet.properties.subscription_ids:
             identifier = packet.properties.subscription_ids[0]
-        reasons = [self._grant(entry, session) for entry in packet.entries]
+        reasons = [
+            self._grant(entry, session, decision)
+            for entry, decision in zip(packet.entries, decisions, strict=True)
+        ]
         # SUBACK first, so that no client gets a message before it knows its subscription.
         self.connection.send(p.Suback(packet.packet_id, reasons), now)
         for entry, reason in zip(packet.entries, reasons, strict=True):
@@ -377,21 +471,11 @@ class MqttLink(Link):
             if reason < 0x80:
                 self.broker.router.subscribe(session, entry, identifier, reason, now)
 
-    def _grant(self, entry: p.SubscribeTo, session: Session) -> int:
+    def _grant(self, entry: p.SubscribeTo, session: Session, decision: Decision) -> int:
         """The QoS that a subscription is granted, or why not."""
-        authorizer = self.broker.authorizer
-        if authorizer is not None:
-            assert self.identity is not None
-            shared = split_shared(entry.filter)
-            filter = entry.filter if shared is None else shared[1]
-            decision = authorizer.authorize(self.identity, SUBSCRIBE, filter)
-            if decision.outcome != ALLOW:
-                self.broker.hooks.denied(
-                    session.client_id, "subscribe", entry.filter, decision.text
-                )
-                if self.connection.version == 5:
-                    return int(Reason.NOT_AUTHORIZED)
-                return 0x80
+        if decision.outcome != ALLOW:
+            self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, decision.text)
+            return int(Reason.NOT_AUTHORIZED) if self.connection.version == 5 else 0x80
         if len(session.subscriptions) >= SUBSCRIPTIONS_MAX and (
             entry.filter not in session.subscriptions
         ):
@@ -447,8 +531,12 @@ class MqttLink(Link):
 
     def begin(self, session: Session) -> None:
         """The client was accepted: its session's outbox writes to this connection from here on."""
+        self.plain = self._may_be_plain()
+        session.link = self
+
+    def _may_be_plain(self) -> bool:
         connection = self.connection
-        self.plain = (
+        return (
             connection.state == CONNECTED
             and self.broker.fast_lane
             and not self._asked
@@ -456,7 +544,6 @@ class MqttLink(Link):
             and not self.broker.settings.queue_qos0
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)
         )
-        session.link = self
 
     def form(self) -> int:
         """The wire form that this client gets messages in."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from midge.auth.base import ALLOW, PENDING, WILL, Decision, Identity, Pending
 from midge.auth.extended import ALLOW as STEP_ALLOW
 from midge.auth.extended import CONTINUE, Exchange, Step
+from midge.broker.permission import may_get
 from midge.broker.session import EXPIRES_NEVER, Session
 from midge.config.settings import anonymous_allowed
 from midge.limits import PACKET_ID_MAX
@@ -64,18 +65,17 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
             )
             return
         client_id = packet.username
+    prefix = link.broker.settings.client_id_prefix
+    if prefix is not None and not client_id.startswith(prefix):
+        text = f"its client id does not begin with {prefix!r}, as clientid_prefixes demands"
+        refuse(link, client_id, int(Reason.NOT_AUTHORIZED), text, now)
+        return
     method = None if properties is None else properties.get_str(props.AUTHENTICATION_METHOD)
     if method is not None:
         _begin_exchange(link, packet, client_id, method, now)
         return
     broker = link.broker
-    link.identity = Identity(
-        client_id,
-        packet.username,
-        link.address,
-        str(link.listener.unix_path or link.listener_port),
-        anonymous_allowed(broker.settings, link.listener),
-    )
+    link.identity = _identity(link, client_id, packet.username)
     if broker.authenticator is None:
         accept(link, packet, client_id, None, now)
         return
@@ -86,17 +86,19 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
         _decided(link, packet, client_id, decision, now)
 
 
+def _identity(link: MqttLink, client_id: str, username: str | None) -> Identity:
+    return Identity(
+        client_id,
+        username,
+        link.address,
+        link.listener.name(link.listener_port),
+        anonymous_allowed(link.broker.settings, link.listener),
+    )
+
+
 def _wait(link: MqttLink, packet: p.Connect, client_id: str, decision: Decision) -> None:
     """The decision comes later; until then the client is not read."""
-    assert isinstance(decision, Pending)
-    link.wait_for(decision)
-
-    def decided(made: Decision, now: float) -> None:
-        link.go_on()
-        _decided(link, packet, client_id, made, now)
-        link.read_held_back(now)
-
-    decision.wait(decided)
+    link.wait_for(decision, lambda made, now: _decided(link, packet, client_id, made, now))
 
 
 def _decided(
@@ -228,12 +230,8 @@ def _step(link: MqttLink, data: bytes | None, now: float) -> None:
     elif packet is None:
         link.connection.send(p.Auth(int(Reason.SUCCESS), _auth_properties(link, step)), now)
     else:
-        link.identity = Identity(
-            authentication.client_id,
-            step.username if step.username is not None else packet.username,
-            link.address,
-            str(link.listener.unix_path or link.listener_port),
-        )
+        username = step.username if step.username is not None else packet.username
+        link.identity = _identity(link, authentication.client_id, username)
         accept(link, packet, authentication.client_id, step, now)
 
 
@@ -265,11 +263,6 @@ def accept(
     broker = link.broker
     identity = link.identity
     assert identity is not None
-    if packet.will is not None and broker.authorizer is not None:
-        decision = broker.authorizer.authorize(identity, WILL, packet.will.topic)
-        if decision.outcome != ALLOW:
-            refuse(link, client_id, int(Reason.NOT_AUTHORIZED), decision.text, now)
-            return
     connection = link.connection
     keepalive_s = packet.keepalive_s
     if _keepalive_too_long(link, keepalive_s):
@@ -277,17 +270,53 @@ def accept(
     link.client_id = client_id
     connection.keepalive_s = keepalive_s
     session, present = broker.sessions.open(link, client_id, packet.clean_start, now)
-    session.username = identity.username
+    _take_identity(link, session, identity)
     session.expiry_s = _session_expiry_s(packet)
-    session.will = packet.will
-    if broker.authorizer is None:
-        link.identity = None  # nobody will ask about it
+    session.will = None
+    if packet.will is not None:
+        _take_will(link, session, identity, packet.will)
     answer = _connack_properties(link, packet, client_id, keepalive_s, step)
     connection.send(p.Connack(0, present and packet.version != p.MQTT_31, answer), now)
     _attach(link, packet, session)
     link.watch()
     broker.hooks.connected(link, packet, session)
     session.outbox.resume(now)
+
+
+def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None:
+    """The session is this client's from here on, and what it is not to have is dropped."""
+    broker = link.broker
+    session.username = identity.username
+    session.identity = identity
+    authorizer = broker.authorizer
+    if authorizer is None:
+        return
+    if session.subscriptions:
+        broker.router.forget_routes()  # they were judged as whoever had the session before
+    if session.outbox.queue is not None or session.outbox.outgoing.waiting:
+        session.outbox.keep_only(lambda message: may_get(authorizer, session, message.topic))
+
+
+def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Will) -> None:
+    """Keep the will, unless it may not be published; as with Mosquitto, the client may come in."""
+    authorizer = link.broker.authorizer
+    if authorizer is None:
+        session.will = will
+        return
+
+    def decided(made: Decision, now: float) -> None:
+        if session.link is not link:
+            return  # it has gone before it was known whether its will may be published
+        if made.outcome == ALLOW:
+            session.will = will
+        else:
+            link.broker.hooks.denied(session.client_id, "will", will.topic, made.text)
+
+    decision = authorizer.authorize(identity, WILL, will.topic)
+    if isinstance(decision, Pending) and decision.settled is None:
+        decision.wait(decided)
+    else:
+        decided(decision, 0.0)
 
 
 def _session_expiry_s(packet: p.Connect) -> int:
