@@ -61,8 +61,21 @@ _INSERT: Final = {
 }
 
 
+def insert_into(table: str) -> str:
+    """The statement that puts a row into a table, in place of one with the same key."""
+    return _INSERT[table]
+
+
 class DamagedStore(StoreError):
-    """The file cannot be read as a store, or is one of a later midge."""
+    """The file cannot be read as a store.
+
+    Attributes:
+        foreign: it is not damaged, but another program's, or a later midge's: leave it alone.
+    """
+
+    def __init__(self, text: str, foreign: bool = False) -> None:
+        super().__init__(text)
+        self.foreign = foreign
 
 
 class SqliteStore:
@@ -136,6 +149,14 @@ class SqliteStore:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
 
+    def fault(self) -> str | None:
+        """What is wrong with the file as a whole; ``None`` where nothing is. Reads all of it."""
+        try:
+            found: str = self._reader.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            return str(error)
+        return None if found == "ok" else found
+
     def has_leftovers(self) -> bool:
         """Whether sessions that ended still have rows: an empty batch removes more of them."""
         return self._writer.execute("SELECT 1 FROM doomed LIMIT 1").fetchone() is not None
@@ -198,12 +219,14 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != schema.APPLICATION_ID:
-        raise DamagedStore(f"{path} is a database of another program")
+        raise DamagedStore(f"{path} is a database of another program", foreign=True)
     if version > schema.VERSION:
         raise DamagedStore(
             f"the store {path} has version {version}, which a later midge made; "
-            f"this one knows versions up to {schema.VERSION}"
+            f"this one knows versions up to {schema.VERSION}",
+            foreign=True,
         )
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_BYTES // 1024}")
     connection.execute(f"PRAGMA journal_size_limit = {STORE_WAL_BYTES}")

@@ -1,0 +1,129 @@
+"""A damaged store opens: what can be read is saved, and the rest is said."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midge.message import Message
+from midge.store.base import StoreError, SubscriptionRow
+from midge.store.journal import Journal
+from midge.store.sqlite.database import SqliteStore
+from midge.store.sqlite.salvage import open_store
+
+
+def fill(path: Path, sessions: int = 20, messages: int = 100) -> None:
+    """A store with sessions that each wait for messages, and retained ones."""
+    store = SqliteStore(str(path), "off")
+    journal = Journal()
+    for number in range(sessions):
+        key = journal.new_session()
+        journal.keep_session(key, f"client-{number}", None, 1000, None, False)
+        journal.keep_subscription(SubscriptionRow(key, f"f/{number}", 1, False, False, 0, 0))
+        for index in range(messages):
+            journal.queue(key, Message(f"t/{number}", b"%d " % index * 20, 1), 1, False, ())
+    journal.retain(Message("kept", b"v", 1, True), None)
+    for _ in store.write(journal.take()[1]):
+        pass
+    store.commit()
+    store._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+
+
+def check_fits(path: Path) -> int:
+    """The tables fit together and everything can be read; returns how many deliveries there are."""
+    store = SqliteStore(str(path), "off")
+    contents = store.read(1_000_000)
+    keys = {row.key for row in contents.sessions}
+    assert {row.session for row in contents.subscriptions} <= keys
+    assert {row.session for row in contents.deliveries} <= keys
+    assert {row.message for row in contents.deliveries} <= set(contents.messages)
+    rows = store._reader.execute("SELECT id, refs FROM message").fetchall()
+    needed: dict[int, int] = {}
+    for row in contents.deliveries:
+        needed[row.message] = needed.get(row.message, 0) + 1
+    for number in contents.retained.values():
+        needed[number] = needed.get(number, 0) + 1
+    assert dict(rows) == needed
+    assert contents.next_seq > max([0, *(row.seq for row in contents.deliveries)])
+    assert contents.next_message > max([0, *contents.messages])
+    store.close()
+    return len(contents.deliveries)
+
+
+def test_a_sound_store_opens_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "midge.db"
+    fill(path)
+    store, lines = open_store(str(path), "off", "now")
+    store.close()
+    assert lines == []
+    assert check_fits(path) == 2000
+    assert not list(tmp_path.glob("*.damaged*"))
+
+
+def test_what_is_no_database_is_moved_aside_and_a_new_store_made(tmp_path: Path) -> None:
+    path = tmp_path / "midge.db"
+    path.write_bytes(b"not a database at all" * 500)
+    store, lines = open_store(str(path), "off", "now")
+    store.close()
+    assert "damaged" in lines[0]
+    assert "saved from it: nothing" in lines[2]
+    assert (tmp_path / "midge.db.damaged-now").read_bytes().startswith(b"not a database")
+    assert check_fits(path) == 0
+
+
+def test_a_store_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE mine (x)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program"):
+        open_store(str(path), "off", "now")
+    assert path.read_bytes() == before
+
+
+def test_one_zeroed_page_costs_little(tmp_path: Path) -> None:
+    """Of 2,000 deliveries nearly all are saved when a page in the middle is gone."""
+    path = tmp_path / "midge.db"
+    fill(path)
+    saved = []
+    whole = path.read_bytes()
+    for page in range(8, len(whole) // 4096, 23):
+        path.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
+        store, lines = open_store(str(path), "off", "now")
+        store.close()
+        saved.append(check_fits(path))
+        if lines:
+            (tmp_path / "midge.db.damaged-now").unlink()
+    assert len(saved) >= 3
+    assert sorted(saved)[len(saved) // 2] >= 1900
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), kind=st.sampled_from(["cut", "zero", "noise", "header"]))
+def test_whatever_the_damage_the_store_opens_and_fits_together(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str
+) -> None:
+    path = tmp_path_factory.mktemp("store") / "midge.db"
+    fill(path, 5, 60)
+    chance = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    pages = len(data) // 4096
+    if kind == "cut":
+        data = data[: chance.randrange(len(data))]
+    elif kind == "header":
+        data[chance.randrange(100)] ^= 0xFF
+    else:
+        for _ in range(chance.randint(1, 3)):
+            start = chance.randrange(pages) * 4096
+            data[start : start + 4096] = bytes(4096) if kind == "zero" else chance.randbytes(4096)
+    path.write_bytes(data)
+    store, _ = open_store(str(path), "off", "now")
+    store.close()
+    check_fits(path)
