@@ -55,6 +55,7 @@ _LOG_TYPES: Final = (
     *("information", "notice", "warning", "error", "debug"),
     *("subscribe", "unsubscribe", "internal", "websockets"),
 )
+_RESPONSES: Final = ("status", "json", "text")
 _VERSIONS: Final = {"3": 3, "4": 4, "5": 5}
 
 
@@ -330,6 +331,7 @@ class _Reader:
         if self._per_listener:
             return  # it stays as it was said first
         self._per_listener = read_bool(line, name)
+        self.settings.per_listener_settings = self._per_listener
         if self._per_listener and self._security_seen:
             raise Fault(
                 "Error: per_listener_settings must be set before any other security settings."
@@ -344,6 +346,14 @@ class _Reader:
                 "Please replace this with 'listener_allow_anonymous'.",
             )
         self._set(options.OPTIONS[name], name, line, place)
+
+    def read_http_form(self, name: str, line: Line, place: _Place) -> None:
+        """``http_auth_params form|json``, ``http_auth_response status|json|text``."""
+        value = read_word(line, name)
+        if value not in (("form", "json") if name.endswith("params") else _RESPONSES):
+            raise invalid(name, value)
+        owner = place.listener if self._per_listener else self.settings
+        setattr(owner, name, value)
 
     def read_id_prefix(self, name: str, line: Line, place: _Place) -> None:
         """``auto_id_prefix TEXT``, ``listener_auto_id_prefix TEXT``."""
@@ -481,6 +491,8 @@ _OWN: Final[dict[str, Callable[[_Reader, str, Line, _Place], None]]] = {
     "auto_id_prefix": _Reader.read_id_prefix,
     "bind_address": _Reader.read_bind_address,
     "dhparamfile": _Reader.read_dhparamfile,
+    "http_auth_params": _Reader.read_http_form,
+    "http_auth_response": _Reader.read_http_form,
     "include_dir": _Reader.read_include_dir,
     "listener": _Reader.read_listener,
     "listener_auto_id_prefix": _Reader.read_id_prefix,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 GENERAL: Final = """
-acl_file                     text     -            security later r -
+acl_file                     text     -            security works r acl_file
     File with the rules for who may use which topics.
 allow_anonymous              bool     -            security works r allow_anonymous
     Let in clients that give no credentials.
@@ -28,7 +28,7 @@ autosave_on_changes          bool     false        general  inert r -
     Count changes instead of seconds for autosave_interval.
 check_retain_source          bool     true         general  works r check_retain_source
     Deliver a retained message only while its publisher may still publish to its topic.
-clientid_prefixes            text     -            general  later r -
+clientid_prefixes            text     -            general  works r client_id_prefix
     How client ids must begin.
 connection_messages          bool     true         general  works r connection_messages
     Log when clients come and go.
@@ -70,9 +70,9 @@ message_size_limit           int      0            general  works r payload_byte
     The largest payload that is accepted, in bytes; 0 for no limit of its own.
 packet_buffer_size           int      4096         general  inert - -
     Size of the buffer that WebSocket headers are read into.
-password_file                text     -            security later r -
+password_file                text     -            security works r password_file
     File with user names and hashed passwords.
-per_listener_settings        bool     false        general  works - -
+per_listener_settings        bool     false        general  works - per_listener_settings
     Security options that follow a listener are that listener's own.
 persistence                  bool     false        general  later r -
     Keep sessions, queued and retained messages over a restart.
@@ -88,7 +88,7 @@ plugin                       text     -            security later - -
     Load a plugin.
 plugin_load                  own      -            general  later - -
     Load a plugin and give it a name for plugin_use.
-psk_file                     text     -            security later r -
+psk_file                     text     -            security later r psk_file
     File with the pre-shared keys of TLS-PSK.
 queue_qos0_messages          bool     false        general  works r queue_qos0
     Also hold QoS 0 messages for clients that are away.
@@ -112,6 +112,44 @@ websockets_headers_size      int      4096         general  inert - -
     Old name of packet_buffer_size.
 websockets_log_level         int      0            general  inert - -
     What a WebSockets library should log.
+"""
+
+#: What midge has and Mosquitto has not.
+OURS: Final = """
+acl_refuse_subscribe         bool     false        security works r acl_refuse_subscribe
+    Refuse a subscription that the rules of acl_file can never give a message.
+authenticators               text     -            security works r authenticators
+    Python packages to ask who a client is: entry points of the group midge.authenticators.
+authorizers                  text     -            security works r authorizers
+    Python packages to ask what a client may do: entry points of the group midge.authorizers.
+http_auth_acl_url            text     -            security works r http_auth_acl_url
+    HTTP service to ask whether a client may use a topic.
+http_auth_cache              int      30           security works r http_auth_cache_s
+    Seconds for which an answer of an HTTP service is good; 0 to ask every time.
+http_auth_params             text     form         security works r http_auth_params
+    How an HTTP service is asked: form or json.
+http_auth_response           text     status       security works r http_auth_response
+    Where an HTTP service answers: status, json or text.
+http_auth_superuser_url      text     -            security works r http_auth_superuser_url
+    HTTP service to ask whether a user may do everything.
+http_auth_timeout            int      5            security works r http_auth_timeout_s
+    Seconds within which an HTTP service must answer.
+http_auth_user_url           text     -            security works r http_auth_user_url
+    HTTP service to ask whether a password is right.
+jwt_algorithms               text     -            security works r jwt_algorithms
+    Signatures that are accepted of a token, RS256 and ES256 for example; without it, by the key.
+jwt_audience                 text     -            security works r jwt_audience
+    What the claim aud of a token must be, or hold.
+jwt_disconnect_on_expiry     bool     false        security works r jwt_disconnect_on_expiry
+    Disconnect a client when its token expires.
+jwt_issuer                   text     -            security works r jwt_issuer
+    What the claim iss of a token must be.
+jwt_key_file                 text     -            security works r jwt_key_file
+    File with the key, or the key set (JWKS), that tokens are verified with.
+jwt_key_url                  text     -            security works r jwt_key_url
+    Where the key set (JWKS) is fetched that tokens are verified with.
+jwt_username_claim           text     sub          security works r jwt_username_claim
+    The claim of a token that names the user.
 """
 
 PLUGIN: Final = """

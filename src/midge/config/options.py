@@ -108,6 +108,7 @@ OPTIONS: Final[dict[str, Option]] = {
     option.name: option
     for table in (
         option_table.GENERAL,
+        option_table.OURS,
         option_table.PLUGIN,
         option_table.LISTENER,
         option_table.TLS,

@@ -172,6 +172,12 @@ def _no_limit_below_one(name: str, value: int) -> int:
     return value if value > 0 else -1
 
 
+def _at_least_one(name: str, value: int) -> int:
+    if value < 1:
+        raise invalid(name, value)
+    return value
+
+
 def _max_qos(name: str, value: int) -> int:
     if not 0 <= value <= 2:
         raise Fault("Error: 'max_qos' must be between 0 and 2 inclusive.")
@@ -219,6 +225,8 @@ _RULES: Final[dict[str, Callable[[str, int], int]]] = {
     "autosave_interval": _no_negative,
     "global_max_clients": _no_limit_below_one,
     "global_max_connections": _no_limit_below_one,
+    "http_auth_cache": _no_negative,
+    "http_auth_timeout": _at_least_one,
     "log_facility": _facility,
     "max_connections": _no_limit_below_one,
     "max_inflight_bytes": _no_negative,

@@ -365,7 +365,7 @@ def test_an_error_carries_file_and_line() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "password_file /etc/p",
+        "psk_file /etc/p",
         "listener 1\ncertfile /etc/c",
         "persistence true",
         "connection other",
