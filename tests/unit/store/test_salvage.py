@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midge.message import Message
-from midge.store.base import StoreError, SubscriptionRow
+from midge.store.base import SubscriptionRow
 from midge.store.journal import Journal
 from midge.store.sqlite.database import SqliteStore
 from midge.store.sqlite.salvage import open_store
@@ -77,15 +77,28 @@ def test_what_is_no_database_is_moved_aside_and_a_new_store_made(tmp_path: Path)
     assert check_fits(path) == 0
 
 
-def test_a_store_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_kept_whole_beside_the_new_store(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE mine (x)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="another program"):
-        open_store(str(path), "off", "now")
-    assert path.read_bytes() == before
+    store, lines = open_store(str(path), "off", "now")
+    store.close()
+    assert "another program" in lines[0]
+    assert (tmp_path / "other.db.damaged-now").read_bytes() == before
+
+
+def test_a_store_of_a_later_midge_is_kept_and_what_fits_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "midge.db"
+    fill(path, 2, 10)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    store, lines = open_store(str(path), "off", "now")
+    store.close()
+    assert "version 99, which a later midge made" in lines[0]
+    assert check_fits(path) == 20
 
 
 def test_one_zeroed_page_costs_little(tmp_path: Path) -> None:

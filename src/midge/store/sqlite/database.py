@@ -44,6 +44,17 @@ _DELIVERY_COLUMNS: Final = (
 )
 
 
+#: Errors that say nothing about the file itself. (Read-only does: we have opened it for writing
+#: before, so it can only be its header that says so.)
+_ENVIRONMENT: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+}
 #: How many columns each table has.
 _COLUMNS: Final = {
     "counter": 2,
@@ -67,15 +78,7 @@ def insert_into(table: str) -> str:
 
 
 class DamagedStore(StoreError):
-    """The file cannot be read as a store.
-
-    Attributes:
-        foreign: it is not damaged, but another program's, or a later midge's: leave it alone.
-    """
-
-    def __init__(self, text: str, foreign: bool = False) -> None:
-        super().__init__(text)
-        self.foreign = foreign
+    """The file cannot be read as a store of this midge."""
 
 
 class SqliteStore:
@@ -104,9 +107,9 @@ class SqliteStore:
             self._reader.execute("PRAGMA query_only = 1")
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
-        except sqlite3.OperationalError as error:
-            raise _failure(path, "opened", error) from error
         except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT:
+                raise _failure(path, "opened", error) from error
             raise DamagedStore(f"the store {path} is damaged: {error}") from error
         self._open = False
 
@@ -219,12 +222,11 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
     application: int = connection.execute("PRAGMA application_id").fetchone()[0]
     tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and application != schema.APPLICATION_ID:
-        raise DamagedStore(f"{path} is a database of another program", foreign=True)
+        raise DamagedStore(f"{path} is a database of another program")
     if version > schema.VERSION:
         raise DamagedStore(
             f"the store {path} has version {version}, which a later midge made; "
             f"this one knows versions up to {schema.VERSION}",
-            foreign=True,
         )
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
     connection.execute("PRAGMA journal_mode = WAL")

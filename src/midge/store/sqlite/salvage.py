@@ -1,6 +1,7 @@
 """A store that always opens: what can be read of a damaged file is saved into a new one.
 
-The damaged file is kept beside it under another name; nobody but its owner deletes it. Rows are
+The damaged file is kept beside it under another name; nobody but its owner deletes it. So is one of
+a later midge, or of another program; what fits the tables of this one is taken from it. Rows are
 read around the damage: a table that is numbered is halved until the rows that cannot be read are
 alone, the others are read from both ends. What has lost its other half then goes (a delivery
 without its message, a subscription without its session), and the counts are made anew.
@@ -13,6 +14,7 @@ import sqlite3
 from collections import deque
 from typing import Final
 
+from midge.store.base import StoreError
 from midge.store.sqlite import schema
 from midge.store.sqlite.database import DamagedStore, SqliteStore, insert_into, prepare
 
@@ -41,14 +43,11 @@ def open_store(path: str, sync: str, stamp: str) -> tuple[SqliteStore, list[str]
         The store, and what there is to say about it; nothing where all was well.
 
     Raises:
-        StoreError: the file cannot be made, or belongs to another program or a later midge:
-            nothing is done to it then.
+        StoreError: the file cannot be made or opened at all.
     """
     try:
         store = SqliteStore(path, sync)
     except DamagedStore as error:
-        if error.foreign:
-            raise
         why = str(error)
     else:
         fault = store.fault()
@@ -57,8 +56,11 @@ def open_store(path: str, sync: str, stamp: str) -> tuple[SqliteStore, list[str]
         store.close()
         why = f"the store {path} is damaged: {fault}"
     aside = f"{path}.damaged-{stamp}"
-    saved, lost = rescue(path, aside)
-    lines = [f"Error: {why}.", f"Warning: the damaged file was kept as {aside}."]
+    try:
+        saved, lost = rescue(path, aside)
+    except OSError as error:
+        raise StoreError(f"{why}, and no new one can be made: {error}") from error
+    lines = [f"Error: {why}.", f"Warning: that file was kept as {aside}."]
     rows = ", ".join(f"{count} {table}" for table, count in saved.items() if count)
     lines.append(f"Warning: saved from it: {rows or 'nothing'}.")
     if lost:
