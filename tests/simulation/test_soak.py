@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from midge.broker.outbox import Backlog
+from midge.broker.backlog import Backlog
 from midge.mqtt import packets as p
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties

@@ -17,8 +17,9 @@ crowding in ``Crowd``; the shell and the broker's clock do the rest.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from midge.broker.backlog import Backlog
 from midge.broker.delivery import MQTT_3, Delivery
 from midge.broker.metrics import Metrics
 from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
@@ -30,39 +31,12 @@ from midge.mqtt.inflight import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
     from midge.broker.link import Link
     from midge.config.settings import Settings
 
-
-class Backlog:
-    """Retained messages that a new subscription is owed: one entry of the queue for all of them.
-
-    They exist in the store of retained messages anyway, so holding them costs a reference each, and
-    no queue limit cuts them short.
-    """
-
-    __slots__ = ("ids", "index", "messages", "qos")
-
-    def __init__(self, messages: list[Message], qos: int, ids: tuple[int, ...]) -> None:
-        self.messages = messages
-        self.qos = qos
-        self.ids = ids
-        self.index = 0
-
-    def next_delivery(self) -> Delivery:
-        """The next message of it; the caller sees to the end with :meth:`done`."""
-        message = self.messages[self.index]
-        self.index += 1
-        return Delivery(message, min(self.qos, message.qos), True, self.ids)
-
-    def done(self) -> bool:
-        """Whether all of it was given out."""
-        return self.index >= len(self.messages)
-
-    def next_qos(self) -> int:
-        """The quality of service that the next message will have."""
-        return min(self.qos, self.messages[self.index].qos)
+_NO_IDS: Final[frozenset[int]] = frozenset()
 
 
 class Outbox:
@@ -171,13 +145,20 @@ class Outbox:
     def resume(self, now: float) -> None:
         """Send again what was not acknowledged on the last connection, then what waited [4.4]."""
         outgoing = self.outgoing
+        unsafe = self.unsafe_ids()
         for packet_id in outgoing.released:
-            self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
+            if packet_id not in unsafe:
+                self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
         if outgoing.waiting:
-            self._resend = deque(outgoing.waiting)
+            again = deque(one for one in outgoing.waiting if one not in unsafe)
+            self._resend = again or None
         self.pump(now)
         if self.chunks:
             self._dirty.append(self)
+
+    def unsafe_ids(self) -> AbstractSet[int]:
+        """Identifiers for which nothing may be sent yet, because the store is not that far."""
+        return _NO_IDS
 
     # -- messages ---------------------------------------------------------------------------------
 
@@ -185,16 +166,20 @@ class Outbox:
         """Send ``delivery`` now, or queue it, or drop it, as credit and limits say."""
         if delivery.qos == 0:
             self._deliver_qos0(delivery, now)
-        elif (
-            self.open
-            and not self.queue
-            and self._resend is None
-            and self.used <= OUTBOX_HOLD_BYTES
-            and self.outgoing.room() > 0
-        ):
+        elif self._may_send():
             self._send(delivery, now)
         else:
             self._enqueue(delivery, now)
+
+    def _may_send(self) -> bool:
+        """Whether a QoS 1 or 2 message may go at once."""
+        return (
+            self.open
+            and self.queue is None
+            and self._resend is None
+            and self.used <= OUTBOX_HOLD_BYTES
+            and self.outgoing.room() > 0
+        )
 
     def _deliver_qos0(self, delivery: Delivery, now: float) -> None:
         if not self.open:
@@ -226,8 +211,11 @@ class Outbox:
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
             self._crowd_up(now)
 
-    def _send(self, delivery: Delivery, now: float) -> None:
-        """Put a message on the wire: take an identifier for it, append its bytes."""
+    def _send(self, delivery: Delivery, now: float) -> int:
+        """Put a message on the wire: take an identifier for it, append its bytes.
+
+        Returns the identifier; 0 at QoS 0, and where the message is too large to be sent.
+        """
         if self.aliases is None:
             head, tail = delivery.parts(self.form, now)
         else:
@@ -238,10 +226,11 @@ class Outbox:
             # [MQTT-3.1.2-25]: as if it had been delivered.
             self.dropped += 1
             self._metrics.dropped_too_large += 1
-            return
+            return 0
         chunks = self.chunks
         if not chunks:
             self._dirty.append(self)
+        packet_id = 0
         if delivery.qos:
             packet_id = self.outgoing.add(delivery)
             if size < 1024:
@@ -259,23 +248,33 @@ class Outbox:
         self._metrics.publish_bytes_sent += len(delivery.message.payload)
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
             self._crowd_up(now)
+        return packet_id
 
     def _enqueue(self, delivery: Delivery, now: float) -> None:
-        settings = self._settings
-        size = delivery.size()
-        messages_max = settings.queued_messages_max
-        bytes_max = settings.queued_bytes_max
-        if (messages_max and self.queued_messages >= messages_max) or (
-            bytes_max and self.queued_messages and self.queued_bytes + size > bytes_max
-        ):
-            self.dropped += 1
-            self._metrics.dropped_queue_full += 1
+        if not self._admits(delivery):
             return
         if self.queue is None:
             self.queue = deque()
         self.queue.append(delivery)
+        self._count_queued(delivery, now)
+
+    def _admits(self, delivery: Delivery) -> bool:
+        """Whether the limits of the queue leave room; where not, the message is dropped."""
+        settings = self._settings
+        messages_max = settings.queued_messages_max
+        bytes_max = settings.queued_bytes_max
+        if (messages_max and self.queued_messages >= messages_max) or (
+            bytes_max and self.queued_messages and self.queued_bytes + delivery.size() > bytes_max
+        ):
+            self.dropped += 1
+            self._metrics.dropped_queue_full += 1
+            return False
+        return True
+
+    def _count_queued(self, delivery: Delivery, now: float) -> None:
         self.queued_messages += 1
-        self.queued_bytes += size
+        self.queued_bytes += delivery.size()
+        messages_max = self._settings.queued_messages_max
         if (
             not self.crowded
             and self.link is not None
@@ -305,6 +304,31 @@ class Outbox:
         if self.crowded and self._relaxed():
             self._uncrowd()
 
+    def puback(self, packet_id: int, now: float) -> None:
+        """The receiver acknowledged a QoS 1 message; what waited for that is sent.
+
+        Raises:
+            ProtocolError: it was sent at QoS 2.
+        """
+        if self.outgoing.puback(packet_id) is not None and self.waits_for_credit():
+            self.pump(now)
+
+    def pubrec(self, packet_id: int, failed: bool, now: float) -> bool:
+        """The receiver has a QoS 2 message, or refused it; true when PUBREL is to be sent now.
+
+        Raises:
+            ProtocolError: it was sent at QoS 1.
+        """
+        self.outgoing.pubrec(packet_id, failed)
+        if failed:
+            self.pump(now)
+        return not failed
+
+    def pubcomp(self, packet_id: int, now: float) -> None:
+        """The receiver completed a QoS 2 message."""
+        if self.outgoing.pubcomp(packet_id) and self.waits_for_credit():
+            self.pump(now)
+
     def waits_for_credit(self) -> bool:
         """Whether an acknowledgement is of use to anyone: see :meth:`pump`."""
         return self.queue is not None or self.crowded or self._resend is not None
@@ -327,13 +351,18 @@ class Outbox:
                 queue.popleft()
                 self.queued_messages -= 1
                 self.queued_bytes -= delivery.size()
-            if delivery.message.expires_at <= now:
-                self.dropped += 1
-                self._metrics.dropped_expired += 1
-                continue
-            self._send(delivery, now)
+            if not self._expired(delivery, now):
+                self._send(delivery, now)
         if not queue:
             self.queue = None
+
+    def _expired(self, delivery: Delivery, now: float) -> bool:
+        """Whether a message is no longer worth sending; it is dropped then."""
+        if delivery.message.expires_at > now:
+            return False
+        self.dropped += 1
+        self._metrics.dropped_expired += 1
+        return True
 
     def _pump_resend(self, now: float) -> bool:
         """Resend within the window; true when nothing is left to resend."""
@@ -350,7 +379,8 @@ class Outbox:
         self._resend = None
         return True
 
-    def _send_again(self, packet_id: int, delivery: Delivery, now: float) -> None:
+    def _send_again(self, packet_id: int, delivery: Delivery, now: float, dup: int = 8) -> None:
+        """Send a message that has its identifier, with the flag of a duplicate [MQTT-3.3.1-1]."""
         if self.aliases is None:
             head, tail = delivery.parts(self.form, now)
         else:
@@ -363,8 +393,8 @@ class Outbox:
             return
         if not self.chunks:
             self._dirty.append(self)
-        dup = bytes((head[0] | 8,))  # [MQTT-3.3.1-1]
-        self.chunks.append(dup + head[1:] + packet_id.to_bytes(2, "big") + tail)
+        first = bytes((head[0] | dup,))
+        self.chunks.append(first + head[1:] + packet_id.to_bytes(2, "big") + tail)
         self.used += size
         self._metrics.publish_sent += 1
 

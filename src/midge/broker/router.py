@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from midge.auth.base import Authorizer, Identity
+from midge.broker.backlog import Backlog
 from midge.broker.fanout import Fanout, Receivers
 from midge.broker.metrics import Metrics
-from midge.broker.outbox import Backlog, Outbox
+from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription

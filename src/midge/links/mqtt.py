@@ -275,18 +275,14 @@ class MqttLink(Link):
         if isinstance(packet, p.Publish):
             self._publish(packet, session, now)
         elif isinstance(packet, p.Puback):
-            outbox = session.outbox
-            if outbox.outgoing.puback(packet.packet_id) is not None and outbox.waits_for_credit():
-                outbox.pump(now)
+            session.outbox.puback(packet.packet_id, now)
         elif isinstance(packet, p.Pubrec):
             self._received(packet, session, now)
         elif isinstance(packet, p.Pubrel):
             known = session.incoming.release(packet.packet_id)
             self._ack(p.PUBCOMP, packet.packet_id, 0 if known else _ID_NOT_FOUND)
         elif isinstance(packet, p.Pubcomp):
-            outbox = session.outbox
-            if outbox.outgoing.pubcomp(packet.packet_id) and outbox.waits_for_credit():
-                outbox.pump(now)
+            session.outbox.pubcomp(packet.packet_id, now)
         elif isinstance(packet, p.Pingreq):
             self.connection.send(p.Pingresp(), now)
         elif isinstance(packet, p.Subscribe):
@@ -405,14 +401,10 @@ class MqttLink(Link):
     # -- acknowledgements from the client ------------------------------------------------------
 
     def _received(self, packet: p.Pubrec, session: Session, now: float) -> None:
-        outgoing = session.outbox.outgoing
+        outbox = session.outbox
         packet_id = packet.packet_id
-        failed = packet.reason >= 0x80
-        known = outgoing.knows(packet_id)
-        outgoing.pubrec(packet_id, failed)
-        if failed:
-            session.outbox.pump(now)
-        else:
+        known = outbox.outgoing.knows(packet_id)
+        if outbox.pubrec(packet_id, packet.reason >= 0x80, now):
             self._ack(p.PUBREL, packet_id, 0 if known else _ID_NOT_FOUND)
 
     # -- subscriptions ----------------------------------------------------------------------------
