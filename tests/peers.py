@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Peers that are programs: their name is the command's.
-PROGRAMS = frozenset({"mosquitto", "mosquitto_pub", "mosquitto_sub", "node"})
+PROGRAMS = frozenset({"mosquitto", "mosquitto_passwd", "mosquitto_pub", "mosquitto_sub", "node"})
 #: Peers that are Python modules, by the name of the peer.
 MODULES = {
     "paho": "paho.mqtt",

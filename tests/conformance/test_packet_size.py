@@ -127,7 +127,7 @@ def test_a_connack_is_not_larger_than_the_client_takes(refused: bool) -> None:
             assert peer.closed
             assert found or limit < 5
         largest = max(largest, *found, 0)
-    assert largest > (60 if refused else 5), "the long form was never sent"
+    assert largest > (20 if refused else 5), "the long form was never sent"
 
 
 @pytest.mark.spec("MQTT-3.1.2-29")

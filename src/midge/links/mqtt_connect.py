@@ -105,7 +105,10 @@ def _decided(
     link: MqttLink, packet: p.Connect, client_id: str, decision: Decision, now: float
 ) -> None:
     if decision.outcome != ALLOW:
-        refuse(link, client_id, decision.reason, decision.text, now)
+        # The text is for the log. Whoever is not let in learns neither which names there are nor
+        # where the rules stand.
+        told = "server busy" if decision.reason == Reason.SERVER_BUSY else "not authorised"
+        refuse(link, client_id, decision.reason, decision.text, now, told)
     else:
         accept(link, packet, client_id, None, now)
 
@@ -152,14 +155,21 @@ def _new_client_id(link: MqttLink) -> str:
             return client_id
 
 
-def refuse(link: MqttLink, client_id: str, reason: int, text: str, now: float) -> None:
-    """Answer CONNECT with a refusal; the connection closes."""
+def refuse(
+    link: MqttLink, client_id: str, reason: int, text: str, now: float, told: str | None = None
+) -> None:
+    """Answer CONNECT with a refusal; the connection closes.
+
+    Args:
+        text: why, for the log.
+        told: why, for the client, where it is not to know ``text``.
+    """
     link.broker.hooks.refused(link, client_id, reason, text)
     link.end_reason = reason
     link.end_text = text
     link.closing = True
     if link.connection.version == p.MQTT_5:
-        link.connection.violate(reason, text)
+        link.connection.violate(reason, text if told is None else told)
     elif reason in CONNACK_V3:
         link.connection.send(p.Connack(CONNACK_V3[reason]), now)
 
@@ -269,12 +279,14 @@ def accept(
         keepalive_s = broker.settings.max_keepalive_s
     link.client_id = client_id
     connection.keepalive_s = keepalive_s
-    session, present = broker.sessions.open(link, client_id, packet.clean_start, now)
+    session, present = broker.sessions.open(
+        link, client_id, packet.clean_start, now, _session_expiry_s(packet)
+    )
     _take_identity(link, session, identity)
-    session.expiry_s = _session_expiry_s(packet)
     session.will = None
     if packet.will is not None:
         _take_will(link, session, identity, packet.will)
+    broker.sessions.note(session)
     answer = _connack_properties(link, packet, client_id, keepalive_s, step)
     connection.send(p.Connack(0, present and packet.version != p.MQTT_31, answer), now)
     _attach(link, packet, session)
@@ -309,6 +321,7 @@ def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Wil
             return  # it has gone before it was known whether its will may be published
         if made.outcome == ALLOW:
             session.will = will
+            link.broker.sessions.note(session)
         else:
             link.broker.hooks.denied(session.client_id, "will", will.topic, made.text)
 
