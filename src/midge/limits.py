@@ -140,5 +140,9 @@ STORE_WAL_BYTES: Final = 67_108_864
 #: Rows that are written in one step, so that no turn of the loop is long; deliveries of an ended
 #: session that are removed with each commit.
 STORE_SLICE_ROWS: Final = 500
+#: Rows that may be collected while a batch is being written; above it publishers wait.
+STORE_PENDING_ROWS: Final = 20_000
+#: How long the broker waits before it tries a failed write again.
+STORE_RETRY_S: Final = 1.0
 #: Queued messages of a session that are in memory; the rest of its queue is on the disk.
 STORE_QUEUE_PAGE: Final = 500

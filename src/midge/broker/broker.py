@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from midge.auth.base import Authenticator, Authorizer
     from midge.auth.extended import ExtendedAuthenticator
+    from midge.broker.keeper import Keeper
     from midge.broker.link import Link
     from midge.config.settings import Settings
 
@@ -37,6 +38,7 @@ class Broker:
         new_client_id: makes an id for a client that came without; the shell's randomness.
         authenticator, authorizer: who may come in and who may do what; ``None``: everybody.
         extended: authentication methods with exchanges of their own (AUTH), by name.
+        keeper: what outlives the process; ``None`` where nothing does.
         dirty: outboxes with bytes to write.
         crowd: receivers that their publishers wait for.
         ending: links that are to be closed.
@@ -54,6 +56,7 @@ class Broker:
         "extended",
         "fast_lane",
         "hooks",
+        "keeper",
         "metrics",
         "new_client_id",
         "released",
@@ -77,6 +80,7 @@ class Broker:
         self.authenticator = authenticator
         self.authorizer = authorizer
         self.extended: dict[str, ExtendedAuthenticator] = {} if extended is None else extended
+        self.keeper: Keeper | None = None
         self.metrics = Metrics()
         self.dirty: list[Outbox] = []
         self.crowd: dict[Outbox, None] = {}
@@ -100,6 +104,12 @@ class Broker:
         for session in self.sessions.all():
             if session.link is not None:
                 session.link.rules_changed()
+
+    def keep_with(self, keeper: Keeper) -> None:
+        """Keep from here on what outlives the process; before the first client comes."""
+        self.keeper = keeper
+        self.router.journal = keeper.journal
+        self.router.retained.journal = keeper.journal
 
     def publish_will(self, session: Session, now: float) -> None:
         """Publish the will of a session, if it has one."""

@@ -82,6 +82,9 @@ class Link:
     def rules_changed(self) -> None:
         """The broker has another authorizer, or none any more."""
 
+    def safe(self, number: int, now: float) -> None:
+        """All batches of the store up to ``number`` are on the disk: say what waited for that."""
+
     def next_deadline(self) -> float | None:
         """When :meth:`tick` is due, or ``None``."""
         raise NotImplementedError

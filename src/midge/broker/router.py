@@ -17,12 +17,14 @@ from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription
+from midge.broker.stored import row_of
 from midge.broker.subscriptions import Subscriptions
 from midge.config.settings import Settings
 from midge.errors import TopicError
 from midge.limits import ROUTE_CACHE_MAX
 from midge.message import Message
 from midge.mqtt.packets import SubscribeTo
+from midge.store.journal import Journal
 from midge.topics.names import check_topic
 
 #: So many publishers of retained messages are kept without looking whether they are needed.
@@ -34,6 +36,7 @@ class Router:
 
     Attributes:
         authorizer: who may have what; ``None``: everybody.
+        journal: where subscriptions are noted that outlive the process; ``None``: nowhere.
         routes: topic as it stands on the wire to its receivers.
         plain_routes: those of them that the fast lane may use.
         retained: the retained messages.
@@ -48,6 +51,7 @@ class Router:
         "authorizer",
         "crowded",
         "fanout",
+        "journal",
         "plain_routes",
         "retained",
         "routes",
@@ -57,6 +61,7 @@ class Router:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self.authorizer: Authorizer | None = None
+        self.journal: Journal | None = None
         # Who published the retained messages, while somebody may ask: one entry for each of them.
         self._sources: dict[str, Identity] = {}
         self.fanout = Fanout(settings, metrics)
@@ -181,6 +186,8 @@ class Router:
         )
         filter = self.subscriptions.add(subscription)
         self._forget(filter)
+        if session.key and self.journal is not None:
+            self.journal.keep_subscription(row_of(subscription))
         if subscription.group is not None:
             return  # section 4.8.2: no retained messages for shared subscriptions
         if entry.retain_handling == 0 or (entry.retain_handling == 1 and not existed):
@@ -197,7 +204,13 @@ class Router:
         if matched is None:
             return False
         self._forget(matched)
+        if session.key and self.journal is not None:
+            self.journal.drop_subscription(session.key, filter)
         return True
+
+    def restore(self, subscription: Subscription) -> None:
+        """Take a subscription from the store."""
+        self._forget(self.subscriptions.add(subscription))
 
     def unsubscribe_all(self, session: Session) -> None:
         """Remove all subscriptions of a session."""

@@ -76,6 +76,7 @@ class Session:
         outbox: messages to it.
         incoming: QoS 2 messages from it that are not released yet.
         link: its connection, while there is one.
+        key: its number in the store; 0 where it does not outlive the process.
         expiry_s: how long it outlives its connection; ``EXPIRES_NEVER`` for ever.
         will: what is published when the connection is lost.
         absence: what will become due, while there is no connection.
@@ -87,6 +88,7 @@ class Session:
         "expiry_s",
         "identity",
         "incoming",
+        "key",
         "link",
         "outbox",
         "subscriptions",
@@ -102,6 +104,7 @@ class Session:
         self.outbox = outbox
         self.incoming = Incoming()
         self.link: Link | None = None
+        self.key = 0
         self.expiry_s = 0
         self.will: Will | None = None
         self.absence: Absence | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from midge.auth.base import DENY, WILL
 from midge.broker.deadlines import Ticket
+from midge.broker.durable_outbox import DurableOutbox
 from midge.broker.outbox import Outbox
 from midge.broker.permission import identity_of
 from midge.broker.session import EXPIRES_NEVER, Session
@@ -15,6 +16,7 @@ from midge.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from midge.broker.broker import Broker
+    from midge.broker.keeper import Keeper
     from midge.broker.link import Link
 
 
@@ -40,6 +42,7 @@ class Absence:
         if self.will_at <= now:
             self.will_at = NEVER
             self._broker.publish_will(self.session, now)
+            self._broker.sessions.note(self.session)
         if self.ends_at <= now:
             self.ends_at = NEVER
             self._broker.sessions.end(self.session, now)
@@ -69,9 +72,12 @@ class Sessions:
         return list(self._by_id.values())
 
     def open(
-        self, link: Link, client_id: str, clean_start: bool, now: float
+        self, link: Link, client_id: str, clean_start: bool, now: float, expiry_s: int = 0
     ) -> tuple[Session, bool]:
         """The session for a client that connects, and whether it was there before.
+
+        One that outlives its connection (``expiry_s``) outlives the process as well, where there
+        is a store.
 
         A connection that the session still has is told that it was taken over [MQTT-3.1.4-3]. A
         clean start ends the old session first [MQTT-3.1.2-4].
@@ -85,18 +91,63 @@ class Sessions:
             session = None
         present = session is not None
         if session is None:
-            broker = self._broker
-            outbox = Outbox(broker.settings, broker.metrics, broker.dirty, broker.crowd)
-            session = Session(client_id, outbox)
+            session = self._new_session(client_id, expiry_s)
             self._by_id[client_id] = session
         if session.absence is not None:
             # Back in time: neither the will nor the end comes [MQTT-3.1.3-9].
             self._broker.deadlines.cancel(session.absence.ticket)
             session.absence = None
+        session.expiry_s = expiry_s
         session.link = link
         link.session = session
         self.connected += 1
         return session, present
+
+    def _new_session(self, client_id: str, expiry_s: int) -> Session:
+        broker = self._broker
+        keeper = broker.keeper
+        if keeper is not None and expiry_s:
+            return self.durable(keeper, keeper.journal.new_session(), client_id)
+        outbox = Outbox(broker.settings, broker.metrics, broker.dirty, broker.crowd)
+        return Session(client_id, outbox)
+
+    def durable(self, keeper: Keeper, key: int, client_id: str) -> Session:
+        """A session that the store knows as ``key``."""
+        broker = self._broker
+        outbox = DurableOutbox(
+            broker.settings, broker.metrics, broker.dirty, broker.crowd, keeper, key
+        )
+        session = Session(client_id, outbox)
+        session.key = key
+        return session
+
+    def adopt(self, session: Session, will_at: float, ends_at: float) -> None:
+        """Take a session that came from the store; it has no connection.
+
+        Args:
+            will_at, ends_at: when its will is due, and when it expires, on the broker's clock.
+        """
+        self._by_id[session.client_id] = session
+        absence = Absence(self._broker, session, will_at, ends_at)
+        session.absence = absence
+        absence.ticket = self._broker.deadlines.add(absence)
+
+    def note(self, session: Session) -> None:
+        """Note what the session is now, if it outlives the process."""
+        keeper = self._broker.keeper
+        if keeper is None or not session.key:
+            return
+        absence = session.absence
+        keeper.journal.keep_session(
+            session.key,
+            session.client_id,
+            session.username,
+            session.expiry_s,
+            session.will,
+            session.link is not None,
+            NEVER if absence is None else absence.ends_at,
+            NEVER if absence is None else absence.will_at,
+        )
 
     def _take_over(
         self, session: Session, old: Link, new: Link, clean_start: bool, now: float
@@ -127,6 +178,8 @@ class Sessions:
             return
         if will_at <= now:
             absence.tick(now)
+        else:
+            self.note(session)
         absence.ticket = self._broker.deadlines.add(absence)
 
     def _end_of(self, session: Session, now: float) -> float:

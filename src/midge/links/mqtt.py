@@ -7,6 +7,7 @@ is queued when the router has taken the message.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import (
@@ -40,8 +41,10 @@ from midge.topics.filters import split_shared
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from midge.broker.keeper import Keeper
     from midge.broker.session import Session
     from midge.config.settings import ListenerSettings
+    from midge.store.journal import Journal
 
 #: A PUBLISH at QoS 0, not retained, not a duplicate: what the fast lane begins with.
 _PLAIN: Final = 0x30
@@ -69,6 +72,7 @@ class MqttLink(Link):
         "_held_back",
         "_ticket",
         "_trace",
+        "_unsafe",
         "address",
         "auth_method",
         "authentication",
@@ -116,6 +120,8 @@ class MqttLink(Link):
         self._trace = broker.hooks.trace
         # Whether a publish needs a look that most brokers do not ask for.
         self._asked = broker.authorizer is not None or settings.payload_bytes_max > 0
+        # Acknowledgements that wait for a batch of the store, with its number, in order.
+        self._unsafe: deque[tuple[int, int, int, int]] = deque()
         self.waiting: Pending | None = None
         self._held_back: list[p.Packet] = []
         self._ticket: Ticket | None = broker.deadlines.add(self)
@@ -188,6 +194,10 @@ class MqttLink(Link):
         self.closing = True
         self.plain = False
         self.connection.receive_eof(now)
+        if self._unsafe:
+            self._unsafe.clear()
+            assert self.broker.keeper is not None
+            self.broker.keeper.links.pop(self, None)
         self.broker.deadlines.cancel(self._ticket)
         if self.waiting is not None:
             self.waiting.cancel()
@@ -280,7 +290,10 @@ class MqttLink(Link):
             self._received(packet, session, now)
         elif isinstance(packet, p.Pubrel):
             known = session.incoming.release(packet.packet_id)
-            self._ack(p.PUBCOMP, packet.packet_id, 0 if known else _ID_NOT_FOUND)
+            if known and session.key:
+                self._journal().release_incoming(session.key, packet.packet_id)
+            reason = 0 if known else _ID_NOT_FOUND
+            self._ack_when_safe(p.PUBCOMP, packet.packet_id, reason, bool(session.key))
         elif isinstance(packet, p.Pubcomp):
             session.outbox.pubcomp(packet.packet_id, now)
         elif isinstance(packet, p.Pingreq):
@@ -300,6 +313,10 @@ class MqttLink(Link):
 
     def _publish(self, packet: p.Publish, session: Session, now: float) -> None:
         broker = self.broker
+        keeper = broker.keeper
+        if keeper is not None and packet.qos and keeper.full() and self._is_kept(packet, session):
+            self._publish_later(packet, session, keeper)
+            return
         metrics = broker.metrics
         metrics.publish_received += 1
         metrics.publish_bytes_received += len(packet.payload)
@@ -310,9 +327,13 @@ class MqttLink(Link):
         if packet.retain and not broker.settings.retain_available:
             self.fail(int(Reason.RETAIN_NOT_SUPPORTED), "retain is not available", now)
             return
-        if qos == 2 and not session.incoming.take(packet.packet_id):
-            self._ack(p.PUBREC, packet.packet_id, 0)  # had before, and passed on then
-            return
+        if qos == 2:
+            if not session.incoming.take(packet.packet_id):
+                # It was had, and passed on, before.
+                self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
+                return
+            if session.key:
+                self._journal().take_incoming(session.key, packet.packet_id)
         if self._asked or packet.topic[0] == "$":
             reason, text = self._refusal(packet)
             if reason:
@@ -345,14 +366,16 @@ class MqttLink(Link):
         """Give a message that may be published to the router, and acknowledge it."""
         qos = packet.qos
         router = self.broker.router
-        matched = router.publish(self._message(packet, now), session, now)
+        message = self._message(packet, now)
+        matched = router.publish(message, session, now)
         if router.crowded is not None:
             self.hold(router.crowded)
         if qos:
-            self._ack(
+            self._ack_when_safe(
                 p.PUBACK if qos == 1 else p.PUBREC,
                 packet.packet_id,
                 0 if matched else _NO_SUBSCRIBERS,
+                bool(message.stored or (qos == 2 and session.key)),
             )
 
     def _message(self, packet: p.Publish, now: float) -> Message:
@@ -391,12 +414,71 @@ class MqttLink(Link):
         elif packet.qos == 2:
             if reason:
                 session.incoming.release(packet.packet_id)
+                if session.key:
+                    self._journal().release_incoming(session.key, packet.packet_id)
             self._ack(p.PUBREC, packet.packet_id, reason)
 
     def _ack(self, packet_type: int, packet_id: int, reason: int) -> None:
         if reason and self.connection.version != 5:
             reason = 0
         self.connection.send_ack(packet_type, packet_id, reason)
+
+    # -- what waits for the store ---------------------------------------------------------------
+
+    def _journal(self) -> Journal:
+        keeper = self.broker.keeper
+        assert keeper is not None  # only then a session has a key
+        return keeper.journal
+
+    def _is_kept(self, packet: p.Publish, session: Session) -> bool:
+        """Whether a publish has to be written before it can be acknowledged."""
+        if packet.retain or (packet.qos == 2 and session.key):
+            return True
+        receivers = self.broker.router.receivers(packet.topic)
+        return bool(receivers.groups) or any(
+            subscription.session.key for subscription in receivers.subscriptions
+        )
+
+    def _publish_later(self, packet: p.Publish, session: Session, keeper: Keeper) -> None:
+        """The store does not follow, or cannot write: refuse, or let the client wait."""
+        if keeper.journal.failing and self.connection.version == 5:
+            if packet.qos == 2 and packet.packet_id in session.incoming:
+                self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
+                return
+            text = "the store cannot be written"
+            self._refuse_publish(packet, session, text, int(Reason.QUOTA_EXCEEDED))
+            return
+        # 3.1.1 cannot be told: it gets no acknowledgement, and is not read until it can have one.
+        self.wait_for(keeper.wait(), lambda made, now: self._publish(packet, session, now))
+
+    def _ack_when_safe(self, packet_type: int, packet_id: int, reason: int, kept: bool) -> None:
+        """Acknowledge, but in order, and where something is ``kept`` when that is safe.
+
+        For the order: [MQTT-4.6.0-2] to [MQTT-4.6.0-4].
+        """
+        keeper = self.broker.keeper
+        if keeper is not None and (kept or self._unsafe):
+            number = keeper.journal.covering() if kept else 0
+            if self._unsafe or number > keeper.journal.safe:
+                self._unsafe.append((number, packet_type, packet_id, reason))
+                keeper.links[self] = None
+                return
+        self._ack(packet_type, packet_id, reason)
+
+    def safe(self, number: int, now: float) -> None:
+        """See :meth:`Link.safe`."""
+        unsafe = self._unsafe
+        while unsafe and unsafe[0][0] <= number:
+            _, packet_type, packet_id, reason = unsafe.popleft()
+            if not self.closing:
+                self._ack(packet_type, packet_id, reason)
+        if not unsafe:
+            assert self.broker.keeper is not None
+            self.broker.keeper.links.pop(self, None)
+        self.acknowledged()
+
+    def acknowledged(self) -> None:
+        """Acknowledgements were queued outside of a turn of this link: the shell writes them."""
 
     # -- acknowledgements from the client ------------------------------------------------------
 

@@ -156,6 +156,10 @@ class Journal:
         for state in [state for state in changes.states if state[0] in ended]:
             del changes.states[state]
 
+    def covering(self) -> int:
+        """The number of the batch with which all that was noted so far is safe."""
+        return self.number if self.changes else self.number - 1
+
     # -- sessions -----------------------------------------------------------------------------
 
     def new_session(self) -> int:

@@ -14,13 +14,18 @@ from midge.auth.base import Authenticator, Authorizer
 from midge.auth.extended import ExtendedAuthenticator
 from midge.broker.broker import Broker
 from midge.broker.hooks import Hooks
+from midge.broker.keeper import Keeper
 from midge.broker.link import Link
+from midge.broker.restore import restore
 from midge.config.settings import ListenerSettings, Settings
+from midge.limits import STORE_QUEUE_PAGE
 from midge.links.mqtt import MqttLink
 from midge.mqtt import packets as p
 from midge.mqtt.connection import CLIENT, Connection, Violation
 from midge.mqtt.encode import encode
 from midge.mqtt.properties import Properties
+from midge.store.base import Store
+from midge.store.journal import Journal
 from midge.testing.clock import ManualClock
 
 P = TypeVar("P", bound=p.Packet)
@@ -33,6 +38,8 @@ class World:
         settings: the broker's; keyword arguments of :class:`Settings` and of
             :class:`ListenerSettings` may be given by name instead.
         fast_lane: whether plain QoS 0 packets may take it.
+        store: keeps what outlives the broker; what it has is restored. Every :meth:`settle` makes
+            safe what was noted, unless :attr:`committing` is off.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class World:
         authorizer: Authorizer | None = None,
         extended: dict[str, ExtendedAuthenticator] | None = None,
         fast_lane: bool = True,
+        store: Store | None = None,
         **named: object,
     ) -> None:
         of_listener = {k: v for k, v in named.items() if k in ListenerSettings.__slots__}
@@ -58,6 +66,13 @@ class World:
         )
         self.broker.fast_lane = fast_lane
         self.peers: list[Peer] = []
+        self.store = store
+        self.committing = True
+        if store is not None:
+            contents = store.read(STORE_QUEUE_PAGE)
+            keeper = Keeper(Journal(contents), store.page)
+            restore(self.broker, keeper, contents, self.clock.now())
+            self.settle()
 
     def _new_id(self) -> str:
         self._ids += 1
@@ -117,7 +132,7 @@ class World:
         broker = self.broker
         while True:
             broker.dirty.clear()
-            moved = False
+            moved = self._commit() if self.committing else False
             for peer in self.peers:
                 moved = peer.flush() or moved
             ending = broker.ending.copy()
@@ -131,6 +146,18 @@ class World:
             if not (moved or ending or released or broker.dirty or broker.ending):
                 break
         self.peers = [peer for peer in self.peers if not peer.closed]
+
+    def _commit(self) -> bool:
+        """Write what was noted to the store; true when there was something."""
+        keeper = self.broker.keeper
+        if keeper is None or self.store is None or not keeper.journal.changes:
+            return False
+        number, changes = keeper.journal.take()
+        for _ in self.store.write(changes):
+            pass
+        self.store.commit()
+        keeper.safe(number, self.clock.now())
+        return True
 
     def _peer_of(self, link: Link) -> Peer:
         for peer in self.peers:

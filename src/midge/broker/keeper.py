@@ -1,0 +1,96 @@
+"""What must not be said before it is safe, and who waits to say it.
+
+With a store, three things wait until the batch that covers them is on the disk: the acknowledgement
+of a message that a lasting session is entitled to, a QoS 2 message to such a session (or it could
+get it twice after a crash), and each step of QoS 2 that lets the other side forget. Everything else
+goes its way at once. The keeper knows who waits; the shell says when a batch is safe.
+
+Two more wait here: publishers, where more is collected than the disk takes, and queues that are
+read from the disk a page at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from midge.auth.base import ALLOWED, Pending
+from midge.limits import STORE_PENDING_ROWS
+from midge.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from midge.broker.durable_outbox import DurableOutbox
+    from midge.broker.link import Link
+    from midge.store.base import DeliveryRow, MessageRow
+    from midge.store.journal import Journal
+
+    Page = Callable[[int, int, int], list[tuple[DeliveryRow, MessageRow | None]]]
+
+
+class Keeper:
+    """Ties a broker core to its journal.
+
+    Attributes:
+        journal: what changes.
+        links: those with acknowledgements that wait, each with a ``safe(number, now)``.
+        outboxes: the same of lasting sessions.
+        hungry: outboxes whose next page could not be read yet.
+        delayed: how often a publisher had to wait for the disk.
+        lost: deliveries that were damaged in the store.
+    """
+
+    __slots__ = ("_page", "_relief", "delayed", "hungry", "journal", "links", "lost", "outboxes")
+
+    def __init__(self, journal: Journal, page: Page) -> None:
+        self.journal = journal
+        self._page = page
+        self.links: dict[Link, None] = {}
+        self.outboxes: dict[DurableOutbox, None] = {}
+        self.hungry: dict[DurableOutbox, None] = {}
+        self._relief: list[Pending] = []
+        self.delayed = 0
+        self.lost = 0
+
+    def page(
+        self, session: int, after: int, limit: int
+    ) -> list[tuple[DeliveryRow, MessageRow | None]] | None:
+        """The next queued deliveries of a session; ``None`` while they cannot be read."""
+        try:
+            return self._page(session, after, limit)
+        except StoreError:
+            return None
+
+    def idle(self) -> bool:
+        """Whether all that was ever noted is safe, so that what a page lacks is not on its way."""
+        journal = self.journal
+        return not journal.changes and journal.safe == journal.number - 1
+
+    def full(self) -> bool:
+        """Whether publishers must wait: more was collected than one batch should hold."""
+        return self.journal.failing or len(self.journal.changes) > STORE_PENDING_ROWS
+
+    def wait(self) -> Pending:
+        """Something to wait for: the disk has caught up."""
+        self.delayed += 1
+        pending = Pending()
+        self._relief.append(pending)
+        return pending
+
+    def safe(self, number: int, now: float) -> None:
+        """All batches up to ``number`` are on the disk: say what waited for that."""
+        self.journal.safe = number
+        for outbox in list(self.outboxes):
+            outbox.safe(number, now)
+        for link in list(self.links):
+            link.safe(number, now)
+        if self.hungry:
+            hungry = list(self.hungry)
+            self.hungry.clear()
+            for outbox in hungry:
+                outbox.pump(now)
+        if self._relief and not self.full():
+            relief = self._relief
+            self._relief = []
+            for pending in relief:
+                pending.settle(ALLOWED, now)

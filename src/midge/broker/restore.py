@@ -1,0 +1,119 @@
+"""A broker as it was before the process ended, from what the store has kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from midge.broker.durable_outbox import DurableOutbox
+from midge.broker.session import EXPIRES_NEVER, Session, Subscription
+from midge.broker.stored import message_of, read_delivery, will_of
+from midge.broker.wills import will_delay_s
+from midge.errors import MidgeError
+from midge.message import NEVER
+from midge.store.base import QUEUED
+
+if TYPE_CHECKING:
+    from midge.broker.broker import Broker
+    from midge.broker.keeper import Keeper
+    from midge.store.base import Contents, DeliveryRow, SessionRow
+
+
+def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> None:
+    """Put sessions, subscriptions, messages and retained messages back, and keep from here on.
+
+    A client that was connected when the process ended counts as gone since now: its session expires
+    from now on, and its will is due as if its connection had broken now (section 3.1.2.5 lets a
+    server publish wills when it is back).
+
+    Args:
+        contents: what the store had; what is damaged in it is left out and counted in
+            ``keeper.lost``.
+    """
+    broker.keep_with(keeper)
+    offset_s = keeper.journal.offset_s
+    for topic, number in contents.retained.items():
+        row = contents.messages.get(number)
+        if row is None:
+            continue
+        try:
+            message = message_of(row, offset_s)
+        except (MidgeError, ValueError):
+            keeper.lost += 1
+            keeper.journal.drop_retained(topic, None)
+            continue
+        message.stored = number
+        broker.router.retained.restore(message)
+    by_key: dict[int, Session] = {}
+    for session_row in contents.sessions:
+        by_key[session_row.key] = _session(broker, keeper, session_row)
+    for subscription in contents.subscriptions:
+        owner = by_key.get(subscription.session)
+        if owner is not None:
+            _, filter, qos, no_local, as_published, handling, identifier = subscription
+            broker.router.restore(
+                Subscription(owner, filter, qos, no_local, as_published, handling, identifier)
+            )
+    for key, packet_id in contents.incoming:
+        owner = by_key.get(key)
+        if owner is not None:
+            owner.incoming.take(packet_id)
+    _restore_deliveries(keeper, contents, by_key)
+    for session_row in contents.sessions:
+        _adopt(broker, by_key[session_row.key], session_row, now, offset_s)
+
+
+def _session(broker: Broker, keeper: Keeper, row: SessionRow) -> Session:
+    session = broker.sessions.durable(keeper, row.key, row.client_id)
+    session.username = row.username
+    session.expiry_s = row.expiry_s
+    try:
+        session.will = will_of(row)
+    except (MidgeError, ValueError):
+        keeper.lost += 1
+    return session
+
+
+def _restore_deliveries(keeper: Keeper, contents: Contents, by_key: dict[int, Session]) -> None:
+    offset_s = keeper.journal.offset_s
+    queued: dict[int, list[DeliveryRow]] = {}
+    for row in contents.deliveries:
+        session = by_key.get(row.session)
+        if session is None:
+            continue
+        if row.state == QUEUED:
+            queued.setdefault(row.session, []).append(row)
+            continue
+        outbox = session.outbox
+        assert isinstance(outbox, DurableOutbox)
+        message = contents.messages.get(row.message)
+        delivery = None if message is None else read_delivery(row, message, offset_s)
+        if delivery is None:
+            keeper.lost += 1
+            keeper.journal.done(row.session, row.seq, row.message)
+        else:
+            outbox.take_in_flight(row, delivery)
+    for key, (count, size) in contents.queued.items():
+        session = by_key.get(key)
+        if session is None:
+            continue
+        outbox = session.outbox
+        assert isinstance(outbox, DurableOutbox)
+        rows = queued.get(key, [])
+        outbox.take_queue(
+            [(row, contents.messages.get(row.message)) for row in rows], count, size, offset_s
+        )
+
+
+def _adopt(broker: Broker, session: Session, row: SessionRow, now: float, offset_s: float) -> None:
+    expiry_s = NEVER if session.expiry_s == EXPIRES_NEVER else session.expiry_s
+    if row.connected:
+        ends_at = now + expiry_s
+    else:
+        ends_at = NEVER if row.ends_at is None else row.ends_at - offset_s
+    will_at = NEVER
+    if session.will is not None:
+        if row.connected or row.will_at is None:
+            will_at = min(now + will_delay_s(session.will), ends_at)
+        else:
+            will_at = row.will_at - offset_s
+    broker.sessions.adopt(session, will_at, ends_at)

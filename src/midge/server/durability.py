@@ -1,0 +1,155 @@
+"""Batches of the journal into the store: one at a time, the disk's part in a helper thread.
+
+While one batch is being made safe, the next is collected; so the batches grow with the load, and
+nobody waits for more than the batch before and his own. When the disk fails, the batch is kept and
+tried again; until then the broker makes no promise that it could not keep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from midge.limits import STORE_RETRY_S
+from midge.store.base import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from midge.broker.keeper import Keeper
+    from midge.store.base import Store
+    from midge.store.journal import Changes
+
+
+class Durability:
+    """Ties a keeper to its store, in the running event loop.
+
+    Attributes:
+        batches, rows: how many were made safe.
+        failures: how often the disk refused.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        store: Store,
+        now: Callable[[], float],
+        wake: Callable[[], None],
+        complain: Callable[[str], None],
+    ) -> None:
+        """Begin.
+
+        Args:
+            now: the broker's clock.
+            wake: have the server's turn run: acknowledgements may go.
+            complain: tell the log.
+        """
+        self.batches = 0
+        self.rows = 0
+        self.failures = 0
+        self._keeper = keeper
+        self._store = store
+        self._now = now
+        self._wake = wake
+        self._complain = complain
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="midge-store")
+        self._batch: tuple[int, Changes] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def turn(self) -> None:
+        """Called once a turn: begin a batch where there is something and none is under way."""
+        if self._batch is None and self._keeper.journal.changes and not self._closed:
+            self._batch = self._keeper.journal.take()
+            self._begin()
+
+    def commit_now(self) -> None:
+        """Write what there is, without waiting for more: for SIGUSR1."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._try_again()
+        else:
+            self.turn()
+
+    def _begin(self) -> None:
+        assert self._batch is not None
+        self._step(self._store.write(self._batch[1]))
+
+    def _step(self, steps: Iterator[None]) -> None:
+        """One step of writing a turn, so that others have theirs."""
+        if self._closed:
+            return
+        try:
+            next(steps)
+        except StopIteration:
+            future = self._loop.run_in_executor(self._thread, self._store.commit)
+            future.add_done_callback(self._committed)
+        except StoreError as error:
+            self._failed(error)
+        else:
+            self._loop.call_soon(self._step, steps)
+
+    def _committed(self, future: asyncio.Future[None]) -> None:
+        if self._closed or future.cancelled():
+            return
+        error = future.exception()
+        if isinstance(error, StoreError):
+            self._failed(error)
+            return
+        if error is not None:
+            raise error
+        self._safe()
+
+    def _safe(self) -> None:
+        assert self._batch is not None
+        number, changes = self._batch
+        self._batch = None
+        self.batches += 1
+        self.rows += len(changes)
+        journal = self._keeper.journal
+        if journal.failing:
+            journal.failing = False
+            self._complain("The store can be written again.")
+        self._keeper.safe(number, self._now())
+        self._wake()
+
+    def _failed(self, error: StoreError) -> None:
+        """Keep the batch, say so once, and try again in a while."""
+        self.failures += 1
+        journal = self._keeper.journal
+        if not journal.failing:
+            journal.failing = True
+            self._complain(
+                f"Error: {error}. Messages of QoS 1 and 2 for lasting sessions are refused until "
+                "it can; nothing that was acknowledged is lost."
+            )
+        self._retry = self._loop.call_later(STORE_RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        if not self._closed:
+            self._begin()
+
+    async def close(self) -> None:
+        """Write what is left, and close the store.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        while self._batch is not None and self._retry is None:
+            await asyncio.sleep(0.001)
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()
+        try:
+            batch = self._batch or (0, None)
+            for changes in (batch[1], self._keeper.journal.take()[1]):
+                if changes:
+                    for _ in self._store.write(changes):
+                        pass
+            await self._loop.run_in_executor(self._thread, self._store.commit)
+        finally:
+            self._thread.shutdown(wait=False)
+            self._store.close()
