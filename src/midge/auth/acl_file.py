@@ -17,9 +17,11 @@ from midge.auth.acl_rules import NOTHING, READ, WRITE, Rule, Rules, Verdict
 from midge.auth.base import (
     ALLOWED,
     DELIVER,
+    PASS,
     PUBLISH,
     RETAIN,
     SUBSCRIBE,
+    UNSUBSCRIBE,
     WILL,
     Decision,
     Identity,
@@ -31,6 +33,7 @@ from midge.topics.names import is_filter
 
 _BLANKS: Final = " \t\n\v\f\r"
 _ACCESS: Final = {"read": READ, "write": WRITE, "readwrite": READ | WRITE, "deny": NOTHING}
+_NO_OPINION: Final = Decision(PASS, "an ACL file says nothing about subscribing")
 #: Which access an action needs; what is not named here needs none.
 _NEEDED: Final = {PUBLISH: WRITE, WILL: WRITE, RETAIN: WRITE, DELIVER: READ}
 
@@ -121,14 +124,17 @@ class AclFile:
     Args:
         rules: what :func:`parse` made of it.
         refuse_subscribe: refuse subscriptions that can never get a message.
+        alone: there is nobody else to ask: what no line speaks of is refused here. Otherwise it is
+            left to others (``PASS``).
 
     Attributes:
         rules: the same.
     """
 
-    __slots__ = ("_known", "_refuse_subscribe", "rules")
+    __slots__ = ("_alone", "_known", "_refuse_subscribe", "rules")
 
-    def __init__(self, rules: Rules, refuse_subscribe: bool = False) -> None:
+    def __init__(self, rules: Rules, refuse_subscribe: bool = False, alone: bool = True) -> None:
+        self._alone = alone
         self.rules = rules
         self._refuse_subscribe = refuse_subscribe
         # What was decided about publishing, which is asked for every message. Deliveries are
@@ -143,12 +149,20 @@ class AclFile:
             if known is None:
                 if len(self._known) >= ACL_CACHE_MAX:
                     self._known.clear()
-                known = _decision(self.explain(client.client_id, client.username, action, topic))
+                known = self._decide(client, action, topic)
                 self._known[key] = known
             return known
         if action not in _NEEDED and not (action == SUBSCRIBE and self._refuse_subscribe):
+            return ALLOWED if self._alone or action == UNSUBSCRIBE else _NO_OPINION
+        return self._decide(client, action, topic)
+
+    def _decide(self, client: Identity, action: int, topic: str) -> Decision:
+        verdict = self.explain(client.client_id, client.username, action, topic)
+        if verdict.allowed:
             return ALLOWED
-        return _decision(self.explain(client.client_id, client.username, action, topic))
+        if verdict.open and not self._alone:
+            return Decision(PASS, str(verdict))
+        return deny(str(verdict))
 
     def explain(self, client_id: str, username: str | None, action: int, topic: str) -> Verdict:
         """Decide, and say by which rule; for ``SUBSCRIBE``, whether it can get any message."""
@@ -156,7 +170,3 @@ class AclFile:
         if access is None:
             return self.rules.can_read_any(client_id, username, topic)
         return self.rules.decide(client_id, username, access, topic)
-
-
-def _decision(verdict: Verdict) -> Decision:
-    return ALLOWED if verdict.allowed else deny(str(verdict))

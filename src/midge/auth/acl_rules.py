@@ -106,11 +106,20 @@ class Verdict:
         rule: the rule that decided; ``None`` where none speaks of the matter.
         text: why, in a sentence without its end.
         remedy: with a refusal: the lines of the file that would allow it, as one text.
+        open: no rule refuses it, there is only none that allows it.
     """
 
-    __slots__ = ("allowed", "remedy", "rule", "text")
+    __slots__ = ("allowed", "open", "remedy", "rule", "text")
 
-    def __init__(self, allowed: bool, rule: Rule | None, text: str, remedy: str = "") -> None:
+    def __init__(
+        self,
+        allowed: bool,
+        rule: Rule | None,
+        text: str,
+        remedy: str = "",
+        open: bool = False,
+    ) -> None:
+        self.open = open
         self.allowed = allowed
         self.rule = rule
         self.text = text
@@ -207,7 +216,7 @@ class Rules:
                 if verdict.allowed:
                     return verdict
         text = f"no line of {self.file} lets {_who(client_id, username)} read any of {filter}"
-        return Verdict(False, None, text, self._remedy(username, READ, filter))
+        return Verdict(False, None, text, self._remedy(username, READ, filter), open=True)
 
     def _by(
         self, rule: Rule | None, client_id: str, username: str | None, access: int, topic: str
@@ -222,7 +231,8 @@ class Rules:
             return Verdict(False, rule, f"{rule} refuses it; without that line, {remedy}")
         who = _who(client_id, username)
         word = _WORDS[access]
-        return Verdict(False, None, f"no line of {self.file} lets {who} {word} {topic}", remedy)
+        text = f"no line of {self.file} lets {who} {word} {topic}"
+        return Verdict(False, None, text, remedy, open=True)
 
     def _remedy(self, username: str | None, access: int, topic: str) -> str:
         line = f"'topic {_WORDS[access]} {topic}'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.auth.base import DENY, WILL
+from midge.auth.base import ALLOW, PENDING, WILL
 from midge.broker.deadlines import Ticket
 from midge.broker.durable_outbox import DurableOutbox
 from midge.broker.outbox import Outbox
@@ -215,7 +215,7 @@ def publish_will(broker: Broker, session: Session, now: float) -> None:
         return
     if broker.authorizer is not None:
         decision = broker.authorizer.authorize(identity_of(session), WILL, will.topic)
-        if decision.outcome == DENY:
+        if decision.outcome not in (ALLOW, PENDING):
             # Asked again, because the rules may have changed since it connected. Who cannot say at
             # once was asked then.
             broker.hooks.denied(session.client_id, "will", will.topic, decision.text)
