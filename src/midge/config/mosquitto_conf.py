@@ -355,6 +355,13 @@ class _Reader:
         owner = place.listener if self._per_listener else self.settings
         setattr(owner, name, value)
 
+    def read_sync(self, name: str, line: Line, place: _Place) -> None:
+        """``persistence_sync full|normal|off``."""
+        value = read_word(line, name)
+        if value not in ("full", "normal", "off"):
+            raise invalid(name, value)
+        self.settings.persistence_sync = value
+
     def read_id_prefix(self, name: str, line: Line, place: _Place) -> None:
         """``auto_id_prefix TEXT``, ``listener_auto_id_prefix TEXT``."""
         shown = name if name == "auto_id_prefix" else f"'{name}'"
@@ -492,6 +499,7 @@ _OWN: Final[dict[str, Callable[[_Reader, str, Line, _Place], None]]] = {
     "bind_address": _Reader.read_bind_address,
     "dhparamfile": _Reader.read_dhparamfile,
     "http_auth_params": _Reader.read_http_form,
+    "persistence_sync": _Reader.read_sync,
     "http_auth_response": _Reader.read_http_form,
     "include_dir": _Reader.read_include_dir,
     "listener": _Reader.read_listener,

@@ -74,11 +74,11 @@ password_file                text     -            security works r password_fil
     File with user names and hashed passwords.
 per_listener_settings        bool     false        general  works - per_listener_settings
     Security options that follow a listener are that listener's own.
-persistence                  bool     false        general  later r -
+persistence                  bool     false        general  works - persistence
     Keep sessions, queued and retained messages over a restart.
-persistence_file             text     mosquitto.db general  inert r -
-    Name of the file with the persistent state.
-persistence_location         text     -            general  inert r -
+persistence_file             text     mosquitto.db general  inert - -
+    Name of Mosquitto's file with the persistent state; midge's is midge.db.
+persistence_location         text     -            general  works - persistence_location
     Directory of the file with the persistent state.
 persistent_client_expiration duration -            general  works r persistent_client_expiration_s
     How long the session of a client that is away is kept at most: 12h, 14d, 8w, 6m, 1y.
@@ -96,7 +96,7 @@ retain_available             bool     true         general  works r retain_avail
     Messages may be retained.
 retain_expiry_interval       int      -            general  later r -
     Minutes after which retained messages expire.
-retained_persistence         bool     false        general  later r -
+retained_persistence         bool     false        general  works - persistence
     Old name of persistence.
 retry_interval               int      -            general  inert - -
     Was removed: messages are sent again only after a reconnect.
@@ -148,6 +148,8 @@ jwt_key_file                 text     -            security works r jwt_key_file
     File with the key, or the key set (JWKS), that tokens are verified with.
 jwt_key_url                  text     -            security works r jwt_key_url
     Where the key set (JWKS) is fetched that tokens are verified with.
+persistence_sync             text     full         general  works - persistence_sync
+    What a commit of the store waits for: full (the disk), normal (now and then), off (nothing).
 jwt_username_claim           text     sub          security works r jwt_username_claim
     The claim of a token that names the user.
 """

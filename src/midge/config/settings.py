@@ -83,6 +83,10 @@ class Settings(SecuritySettings):
         log_timestamp: a line begins with the time.
         log_timestamp_format: the form of that time, as ``strftime`` has it; ``None`` for seconds
             since 1970.
+        persistence: sessions, queued and retained messages outlive the process.
+        persistence_location: the directory of the store; ``None`` for the current one.
+        persistence_sync: what a commit waits for: ``full`` for the disk, ``normal`` for the disk
+            now and then (a loss of power may cost the last commits), ``off`` for nothing.
         pid_file: where the process id is written; ``None`` for nowhere.
         user: who the broker becomes when it was started by root.
     """
@@ -114,6 +118,9 @@ class Settings(SecuritySettings):
     log_types: frozenset[str] = LOG_TYPES_DEFAULT
     log_timestamp: bool = True
     log_timestamp_format: str | None = None
+    persistence: bool = False
+    persistence_location: str | None = None
+    persistence_sync: str = "full"
     pid_file: str | None = None
     user: str = "mosquitto"
 
@@ -126,6 +133,10 @@ class Settings(SecuritySettings):
         _within("max_keepalive_s", self.max_keepalive_s, 0, _UINT16_MAX)
         _within("persistent_client_expiration_s", self.persistent_client_expiration_s, 0)
         _within("sys_interval_s", self.sys_interval_s, 0, _UINT16_MAX)
+        if self.persistence_sync not in ("full", "normal", "off"):
+            raise ConfigError(
+                f"persistence_sync must be full, normal or off, not {self.persistence_sync!r}"
+            )
         if not self.connect_timeout_s > 0:
             raise ConfigError(
                 f"connect_timeout_s must be more than 0, not {self.connect_timeout_s}"

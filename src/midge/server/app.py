@@ -30,7 +30,7 @@ from midge.server.narrator import Narrator
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from midge.config.settings import Configuration, ListenerSettings
+    from midge.config.settings import Configuration, ListenerSettings, Settings
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -273,6 +273,8 @@ async def serve(
     server = MqttServer(settings, Narrator(log, settings.connection_messages))
     if not all(anonymous_allowed(settings, listener) for _, listener in opened):
         server.broker.authenticator = AnonymousOnly()
+    if settings.persistence and not keep_state(server, settings, log):
+        return EXIT_FAILED
     stop = asyncio.Event()
     asyncio.get_running_loop().set_exception_handler(LoopErrors(log))
     _handle_signals(stop, log)
@@ -286,6 +288,13 @@ async def serve(
             with contextlib.suppress(OSError):
                 os.unlink(listener.unix_path)
     return EXIT_OK
+
+
+def keep_state(server: MqttServer, settings: Settings, log: Log) -> bool:
+    """Have the server remember; false, with the reason in the log, where that cannot be."""
+    from midge.server.persistence import keep  # most brokers start without SQLite
+
+    return keep(server, settings, log)
 
 
 def _handle_signals(stop: asyncio.Event, log: Log) -> None:

@@ -24,6 +24,7 @@ from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
 if TYPE_CHECKING:
     from midge.broker.hooks import Hooks
     from midge.config.settings import ListenerSettings, Settings
+    from midge.server.durability import Durability
 
 
 #: A chunk after a pause of this length is alone. Under load the next one comes sooner.
@@ -119,6 +120,10 @@ class Client(MqttLink):
         if not self._stream.full or len(self.connection.out) <= OUTPUT_PIECES_MAX:
             self._stream.resume_reading()
 
+    def acknowledged(self) -> None:
+        """See :meth:`MqttLink.acknowledged`."""
+        self._server.touched.append(self)
+
     def abort(self) -> None:
         """Cut the connection."""
         self._stream.abort()
@@ -131,6 +136,7 @@ class MqttServer:
         broker: the core.
         clients: all connections, also those that have not said who they are.
         touched: connections that have something to write or are to be closed.
+        durability: makes safe what outlives the process; ``None`` where nothing does.
         busy_until: when the last chunk had been handled.
     """
 
@@ -138,6 +144,7 @@ class MqttServer:
         self._loop = asyncio.get_running_loop()
         self.broker = Broker(settings, new_client_id, hooks)
         self.now = time.monotonic  # the loop's clock; uvloop's own stands still within a turn
+        self.durability: Durability | None = None
         self.busy_until = 0.0
         self.clients: set[Client] = set()
         self.touched: list[Client] = []
@@ -232,6 +239,8 @@ class MqttServer:
                     link.resume()
         if broker.dirty or self.touched or broker.ending:
             self.wake()  # what was written gave credit for more
+        if self.durability is not None:
+            self.durability.turn()
         self._arm(now)
 
     def _end_links(self, now: float) -> None:
@@ -292,3 +301,5 @@ class MqttServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.durability is not None:
+            await self.durability.close()

@@ -367,7 +367,6 @@ def test_an_error_carries_file_and_line() -> None:
     [
         "psk_file /etc/p",
         "listener 1\ncertfile /etc/c",
-        "persistence true",
         "connection other",
         "plugin /usr/lib/p.so",
         "plugin_load name /usr/lib/p.so",

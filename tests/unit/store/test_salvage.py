@@ -59,7 +59,7 @@ def check_fits(path: Path) -> int:
 def test_a_sound_store_opens_without_a_word(tmp_path: Path) -> None:
     path = tmp_path / "midge.db"
     fill(path)
-    store, lines = open_store(str(path), "off", "now")
+    store, _, lines = open_store(str(path), "off", "now", 10)
     store.close()
     assert lines == []
     assert check_fits(path) == 2000
@@ -69,7 +69,7 @@ def test_a_sound_store_opens_without_a_word(tmp_path: Path) -> None:
 def test_what_is_no_database_is_moved_aside_and_a_new_store_made(tmp_path: Path) -> None:
     path = tmp_path / "midge.db"
     path.write_bytes(b"not a database at all" * 500)
-    store, lines = open_store(str(path), "off", "now")
+    store, _, lines = open_store(str(path), "off", "now", 10)
     store.close()
     assert "damaged" in lines[0]
     assert "saved from it: nothing" in lines[2]
@@ -83,7 +83,7 @@ def test_a_file_of_another_program_is_kept_whole_beside_the_new_store(tmp_path: 
         other.execute("CREATE TABLE mine (x)")
     other.close()
     before = path.read_bytes()
-    store, lines = open_store(str(path), "off", "now")
+    store, _, lines = open_store(str(path), "off", "now", 10)
     store.close()
     assert "another program" in lines[0]
     assert (tmp_path / "other.db.damaged-now").read_bytes() == before
@@ -95,7 +95,7 @@ def test_a_store_of_a_later_midge_is_kept_and_what_fits_is_taken(tmp_path: Path)
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    store, lines = open_store(str(path), "off", "now")
+    store, _, lines = open_store(str(path), "off", "now", 10)
     store.close()
     assert "version 99, which a later midge made" in lines[0]
     assert check_fits(path) == 20
@@ -109,7 +109,7 @@ def test_one_zeroed_page_costs_little(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for page in range(8, len(whole) // 4096, 23):
         path.write_bytes(whole[: page * 4096] + bytes(4096) + whole[(page + 1) * 4096 :])
-        store, lines = open_store(str(path), "off", "now")
+        store, _, lines = open_store(str(path), "off", "now", 10)
         store.close()
         saved.append(check_fits(path))
         if lines:
@@ -137,6 +137,6 @@ def test_whatever_the_damage_the_store_opens_and_fits_together(
             start = chance.randrange(pages) * 4096
             data[start : start + 4096] = bytes(4096) if kind == "zero" else chance.randbytes(4096)
     path.write_bytes(data)
-    store, _ = open_store(str(path), "off", "now")
+    store, _, _ = open_store(str(path), "off", "now", 10)
     store.close()
     check_fits(path)

@@ -14,7 +14,7 @@ import sqlite3
 from collections import deque
 from typing import Final
 
-from midge.store.base import StoreError
+from midge.store.base import Contents, StoreError
 from midge.store.sqlite import schema
 from midge.store.sqlite.database import DamagedStore, SqliteStore, insert_into, prepare
 
@@ -32,29 +32,33 @@ _KEYS: Final = {
 _PATIENCE: Final = 5000
 
 
-def open_store(path: str, sync: str, stamp: str) -> tuple[SqliteStore, list[str]]:
-    """Open the store at ``path``, whatever has become of it.
+def open_store(
+    path: str, sync: str, stamp: str, page: int
+) -> tuple[SqliteStore, Contents, list[str]]:
+    """Open the store at ``path``, whatever has become of it, and read it.
 
     Args:
         sync: see :class:`SqliteStore`.
         stamp: what the name of a damaged file ends with: the time.
+        page: see :meth:`SqliteStore.read`.
 
     Returns:
-        The store, and what there is to say about it; nothing where all was well.
+        The store, what it has, and what there is to say about it; nothing where all was well.
 
     Raises:
         StoreError: the file cannot be made or opened at all.
     """
+    store: SqliteStore | None = None
     try:
         store = SqliteStore(path, sync)
+        fault = store.fault()
+        if fault is not None:
+            raise DamagedStore(f"the store {path} is damaged: {fault}")
+        return store, store.read(page), []
     except DamagedStore as error:
         why = str(error)
-    else:
-        fault = store.fault()
-        if fault is None:
-            return store, []
-        store.close()
-        why = f"the store {path} is damaged: {fault}"
+        if store is not None:
+            store.close()
     aside = f"{path}.damaged-{stamp}"
     try:
         saved, lost = rescue(path, aside)
@@ -65,7 +69,8 @@ def open_store(path: str, sync: str, stamp: str) -> tuple[SqliteStore, list[str]
     lines.append(f"Warning: saved from it: {rows or 'nothing'}.")
     if lost:
         lines.append(f"Warning: {lost} deliveries were lost with their messages.")
-    return SqliteStore(path, sync), lines
+    store = SqliteStore(path, sync)
+    return store, store.read(page), lines
 
 
 def rescue(path: str, aside: str) -> tuple[dict[str, int], int]:
