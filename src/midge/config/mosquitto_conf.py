@@ -374,13 +374,13 @@ class _Reader:
     # -- the log -------------------------------------------------------------------------------
 
     def read_log_dest(self, name: str, line: Line, place: _Place) -> None:
-        """``log_dest stdout|stderr|none|file PATH``, any number of times."""
+        """``log_dest stdout|stderr|syslog|topic|none|file PATH``, any number of times."""
         destination = read_word(line, name)
         if self._destinations is None:
             self._destinations = set()
         if destination == "none":
             self._destinations.clear()
-        elif destination in ("stdout", "stderr"):
+        elif destination in ("stdout", "stderr", "syslog", "topic"):
             self._destinations.add(destination)
         elif destination == "file":
             if self.settings.log_file is not None:
@@ -390,17 +390,17 @@ class _Reader:
                 raise Fault('Error: Empty "log_dest file" value in configuration.')
             self.settings.log_file = path
             self._destinations.add(destination)
-        elif destination in ("syslog", "dlt"):
-            self._destinations.add("stderr")
-            self._say(
-                "warning",
-                f"Warning: '{name} {destination}' is not supported by this version of midge "
-                f"({place}). Logging to stderr instead.",
-            )
-        elif destination == "topic":
+        elif destination == "dlt":
             raise unsupported(f"{name} {destination}")
         else:
             raise invalid(name, destination)
+
+    def read_log_format(self, name: str, line: Line, place: _Place) -> None:
+        """``log_format text|json``."""
+        form = read_word(line, name)
+        if form not in ("text", "json"):
+            raise invalid(name, form)
+        self.settings.log_format = form
 
     def read_log_type(self, name: str, line: Line, place: _Place) -> None:
         """``log_type TYPE``, any number of times."""
@@ -440,7 +440,6 @@ class _Reader:
     def read_user(self, name: str, line: Line, place: _Place) -> None:
         """``user NAME``; the last one counts."""
         self.settings.user = read_text(line, name)
-        self._say("warning", f"Warning: The '{name}' option is not used by midge ({place}).")
 
     def read_message_size_limit(self, name: str, line: Line, place: _Place) -> None:
         """``message_size_limit BYTES``."""
@@ -505,6 +504,7 @@ _OWN: Final[dict[str, Callable[[_Reader, str, Line, _Place], None]]] = {
     "listener": _Reader.read_listener,
     "listener_auto_id_prefix": _Reader.read_id_prefix,
     "log_dest": _Reader.read_log_dest,
+    "log_format": _Reader.read_log_format,
     "log_type": _Reader.read_log_type,
     "message_size_limit": _Reader.read_message_size_limit,
     "per_listener_settings": _Reader.read_per_listener,

@@ -34,7 +34,7 @@ connection_messages          bool     true         general  works r connection_m
     Log when clients come and go.
 enable_control_api           bool     false        general  later r -
     Serve the control topics of the broker.
-global_max_clients           int      -1           general  later r -
+global_max_clients           int      -1           general  works r clients_max
     How many sessions may exist; -1 for no limit.
 global_max_connections       int      -1           general  works r connections_max
     How many connections all listeners take together; -1 for no limit.
@@ -43,16 +43,16 @@ global_plugin                text     -            general  later - -
 include_dir                  text     -            general  works - -
     Read all files of a directory whose names end in .conf, as if they stood here.
 log_dest                     own      stderr       general  works r log_destinations
-    Where the log goes: stdout, stderr, none, or file and its path.
-log_facility                 int      -            general  inert r -
-    Facility of the log in syslog.
+    Where the log goes: stdout, stderr, syslog, topic, none, or file and its path.
+log_facility                 int      -            general  works r log_facility
+    Facility of the log in syslog: 0 to 7 for local0 to local7; without it, daemon.
 log_timestamp                bool     true         general  works r log_timestamp
     Begin each line of the log with the time.
 log_timestamp_format         text     -            general  works r log_timestamp_format
     Form of that time, as strftime has it; without it, seconds since 1970.
 log_type                     own      -            general  works r log_types
     A kind of lines to log; without it: error, warning, notice and information.
-max_inflight_bytes           int      0            general  later r -
+max_inflight_bytes           int      0            general  works r inflight_bytes_max
     Bytes of QoS 1 and 2 on their way to one client at a time; 0 for no limit.
 max_inflight_messages        int      20           general  works r inflight_messages_max
     Messages of QoS 1 and 2 on their way to one client at a time; 0 for no limit.
@@ -64,7 +64,7 @@ max_queued_bytes             int      0            general  works r queued_bytes
     Bytes held for one client beyond those in flight; 0 for no limit.
 max_queued_messages          int      1000         general  works r queued_messages_max
     Messages held for one client beyond those in flight; 0 for no limit.
-memory_limit                 int      0            general  later r -
+memory_limit                 int      0            general  works r memory_bytes_max
     Bytes of memory that the broker may use; 0 for no limit.
 message_size_limit           int      0            general  works r payload_bytes_max
     The largest payload that is accepted, in bytes; 0 for no limit of its own.
@@ -94,19 +94,19 @@ queue_qos0_messages          bool     false        general  works r queue_qos0
     Also hold QoS 0 messages for clients that are away.
 retain_available             bool     true         general  works r retain_available
     Messages may be retained.
-retain_expiry_interval       int      -            general  later r -
-    Minutes after which retained messages expire.
+retain_expiry_interval       int      -            general  works r retain_expiry_check_min
+    Minutes between looks for retained messages that have expired; without it, when met.
 retained_persistence         bool     false        general  works - persistence
     Old name of persistence.
 retry_interval               int      -            general  inert - -
     Was removed: messages are sent again only after a reconnect.
 set_tcp_nodelay              bool     false        general  works r set_tcp_nodelay
     Send small writes at once; midge always does, because it writes once a turn of its loop.
-sys_interval                 int      10           general  inert r sys_interval_s
+sys_interval                 int      10           general  works r sys_interval_s
     Seconds between updates of $SYS; 0 for none.
 upgrade_outgoing_qos         bool     false        general  works r upgrade_outgoing_qos
     Deliver at the QoS of the subscription even what was published at a lower one.
-user                         text     mosquitto    general  inert - user
+user                         text     mosquitto    general  works - user
     Who the broker becomes when root starts it.
 websockets_headers_size      int      4096         general  inert - -
     Old name of packet_buffer_size.
@@ -122,6 +122,8 @@ authenticators               text     -            security works r authenticato
     Python packages to ask who a client is: entry points of the group midge.authenticators.
 authorizers                  text     -            security works r authorizers
     Python packages to ask what a client may do: entry points of the group midge.authorizers.
+connect_rate_limit           int      0            general  works r connect_rate_limit
+    Connections that are taken of one address in a second; 0 for no limit.
 http_auth_acl_url            text     -            security works r http_auth_acl_url
     HTTP service to ask whether a client may use a topic.
 http_auth_cache              int      30           security works r http_auth_cache_s
@@ -152,6 +154,12 @@ persistence_sync             text     full         general  works - persistence_
     What a commit of the store waits for: full (the disk), normal (now and then), off (nothing).
 jwt_username_claim           text     sub          security works r jwt_username_claim
     The claim of a token that names the user.
+log_format                   own      text         general  works r log_format
+    Form of the log: text, or json for one object a line.
+rate_limit_bytes             int      0            general  works r rate_limit_bytes
+    Bytes that are read of one client in a second; 0 for no limit.
+rate_limit_messages          int      0            general  works r rate_limit_messages
+    Messages that are read of one client in a second; 0 for no limit.
 """
 
 PLUGIN: Final = """

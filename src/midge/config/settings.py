@@ -57,6 +57,13 @@ class Settings(SecuritySettings):
         queue_qos0: QoS 0 messages are also held for a client that is away.
         max_keepalive_s: the longest keep alive that is granted; 0 for no limit.
         connections_max: connections of all listeners together; negative for no limit.
+        clients_max: sessions, with a connection or without; negative for no limit.
+        inflight_bytes_max: bytes of payload of QoS 1 and 2 on their way to one client at a time,
+            except that one message may always go; 0 for no limit.
+        memory_bytes_max: bytes of memory above which nothing more is kept; 0 for no limit.
+        rate_limit_messages, rate_limit_bytes: messages, and bytes, that are read of one client in a
+            second; 0 for no limit.
+        connect_rate_limit: connections that are taken of one address in a second; 0 for no limit.
         connect_timeout_s: how long a new connection may take to send its CONNECT.
         allow_anonymous: what goes for listeners that do not say; ``None``: see
             :func:`anonymous_allowed`.
@@ -67,6 +74,8 @@ class Settings(SecuritySettings):
             count.
         allow_duplicate_messages: a client whose subscriptions overlap gets a copy for each.
         retain_available: messages may be retained.
+        retain_expiry_check_min: minutes between looks for retained messages that have expired; 0:
+            they are removed when somebody comes by them.
         check_retain_source: a retained message is delivered only while its publisher may still
             publish to its topic.
         persistent_client_expiration_s: how long the session of a client that is away is kept at
@@ -77,12 +86,15 @@ class Settings(SecuritySettings):
             there is to send is collected and written once a turn.
         sys_interval_s: time between updates of ``$SYS``; 0 for none.
         connection_messages: connects and disconnects are logged.
-        log_destinations: any of ``stderr``, ``stdout`` and ``file``; none for no log.
+        log_destinations: any of ``stderr``, ``stdout``, ``file``, ``syslog`` and ``topic``; none
+            for no log.
         log_file: the path for the destination ``file``.
         log_types: the kinds of lines that are written, by the names of ``log_type``.
         log_timestamp: a line begins with the time.
         log_timestamp_format: the form of that time, as ``strftime`` has it; ``None`` for seconds
             since 1970.
+        log_format: ``text``, or ``json`` for one object a line.
+        log_facility: in syslog: 0 to 7 for local0 to local7; ``None`` for daemon.
         persistence: sessions, queued and retained messages outlive the process.
         persistence_location: the directory of the store; ``None`` for the current one.
         persistence_sync: what a commit waits for: ``full`` for the disk, ``normal`` for the disk
@@ -99,6 +111,12 @@ class Settings(SecuritySettings):
     queue_qos0: bool = False
     max_keepalive_s: int = 0
     connections_max: int = -1
+    clients_max: int = -1
+    inflight_bytes_max: int = 0
+    memory_bytes_max: int = 0
+    rate_limit_messages: int = 0
+    rate_limit_bytes: int = 0
+    connect_rate_limit: int = 0
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     allow_anonymous: bool | None = None
     allow_zero_length_client_id: bool = True
@@ -107,6 +125,7 @@ class Settings(SecuritySettings):
     per_listener_settings: bool = False
     allow_duplicate_messages: bool = True
     retain_available: bool = True
+    retain_expiry_check_min: int = 0
     check_retain_source: bool = True
     persistent_client_expiration_s: int = 0
     upgrade_outgoing_qos: bool = False
@@ -118,6 +137,8 @@ class Settings(SecuritySettings):
     log_types: frozenset[str] = LOG_TYPES_DEFAULT
     log_timestamp: bool = True
     log_timestamp_format: str | None = None
+    log_format: str = "text"
+    log_facility: int | None = None
     persistence: bool = False
     persistence_location: str | None = None
     persistence_sync: str = "full"
@@ -130,6 +151,12 @@ class Settings(SecuritySettings):
         _within("inflight_messages_max", self.inflight_messages_max, 0, PACKET_ID_MAX)
         _within("queued_messages_max", self.queued_messages_max, 0)
         _within("queued_bytes_max", self.queued_bytes_max, 0)
+        _within("inflight_bytes_max", self.inflight_bytes_max, 0)
+        _within("memory_bytes_max", self.memory_bytes_max, 0)
+        _within("rate_limit_messages", self.rate_limit_messages, 0)
+        _within("rate_limit_bytes", self.rate_limit_bytes, 0)
+        _within("connect_rate_limit", self.connect_rate_limit, 0)
+        _within("retain_expiry_check_min", self.retain_expiry_check_min, 0)
         _within("max_keepalive_s", self.max_keepalive_s, 0, _UINT16_MAX)
         _within("persistent_client_expiration_s", self.persistent_client_expiration_s, 0)
         _within("sys_interval_s", self.sys_interval_s, 0, _UINT16_MAX)

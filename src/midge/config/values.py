@@ -22,6 +22,8 @@ _INT_MAX: Final = 2_147_483_647
 #: How many bytes the prefix of a made-up client id may have.
 _ID_PREFIX_BYTES_MAX: Final = 50
 _PACKET_BYTES_LEAST: Final = 20
+#: The longest time between looks for expired retained messages: 19 years.
+_EXPIRY_CHECK_MIN_MAX: Final = 10_000_000
 
 _DAY_S: Final = 86_400
 #: The units of a duration, in seconds.
@@ -167,6 +169,12 @@ def _no_negative(name: str, value: int) -> int:
     return max(value, 0)
 
 
+def _not_negative(name: str, value: int) -> int:
+    if value < 0:
+        raise invalid(name, value)
+    return value
+
+
 def _no_limit_below_one(name: str, value: int) -> int:
     # Mosquitto means no limit by 0 as well.
     return value if value > 0 else -1
@@ -221,8 +229,15 @@ def _facility(name: str, value: int) -> int:
     return value
 
 
+def _expiry_check(name: str, value: int) -> int:
+    if value < 1:
+        raise Fault(f"Error: {name} must be >= 1.")
+    return min(value, _EXPIRY_CHECK_MIN_MAX)
+
+
 _RULES: Final[dict[str, Callable[[str, int], int]]] = {
     "autosave_interval": _no_negative,
+    "connect_rate_limit": _no_negative,
     "global_max_clients": _no_limit_below_one,
     "global_max_connections": _no_limit_below_one,
     "http_auth_cache": _no_negative,
@@ -239,8 +254,12 @@ _RULES: Final[dict[str, Callable[[str, int], int]]] = {
     "max_topic_alias": _topic_alias,
     "max_topic_alias_broker": _topic_alias,
     "maximum_qos": _max_qos,
+    "memory_limit": _not_negative,
     "message_size_limit": _message_size_limit,
     "packet_buffer_size": _buffer,
+    "rate_limit_bytes": _no_negative,
+    "rate_limit_messages": _no_negative,
+    "retain_expiry_interval": _expiry_check,
     "sys_interval": _within_uint16,
     "websockets_headers_size": _buffer,
 }

@@ -372,8 +372,7 @@ def test_an_error_carries_file_and_line() -> None:
         "plugin_load name /usr/lib/p.so",
         "listener 1\nprotocol websockets",
         "listener 1\nmount_point x/",
-        "log_dest topic",
-        "memory_limit 1000000",
+        "log_dest dlt",
         "listener 1\nenable_proxy_protocol 2",
     ],
 )
@@ -419,14 +418,8 @@ def test_no_unsupported_option_is_passed_over(option: options.Option) -> None:
             "autosave_interval 60",
             "Warning: The 'autosave_interval' option is not used by midge (m.conf:1).",
         ),
-        ("user root", "Warning: The 'user' option is not used by midge (m.conf:1)."),
         ("retry_interval 5", "Warning: The 'retry_interval' option is no longer available."),
         ("dhparamfile x", "Warning: dhparamfile is no longer required."),
-        (
-            "log_dest syslog",
-            "Warning: 'log_dest syslog' is not supported by this version of midge (m.conf:1). "
-            "Logging to stderr instead.",
-        ),
         (
             "listener 1\naccept_protocol_versions 6",
             "Warning: 'accept_protocol_versions' names no version, so nobody can connect "
@@ -438,8 +431,14 @@ def test_what_nobody_would_notice_is_a_warning(text: str, warning: str) -> None:
     assert said(read(text), "warning") == [warning]
 
 
-def test_syslog_is_not_silence() -> None:
-    assert read("log_dest syslog").settings.log_destinations == {"stderr"}
+def test_a_log_may_go_to_several_places() -> None:
+    text = "log_dest syslog\nlog_dest topic\nlog_dest stdout"
+    assert read(text).settings.log_destinations == {"syslog", "topic", "stdout"}
+
+
+def test_the_form_of_the_log_is_one_of_two() -> None:
+    assert read("log_format json").settings.log_format == "json"
+    assert fail("log_format yaml")[0] == "Error: Invalid 'log_format' value (yaml)."
 
 
 def test_deprecated_options_work_and_say_what_to_use() -> None:
