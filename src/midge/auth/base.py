@@ -45,6 +45,9 @@ WILL: Final = 5
 #: A message that a client had retained is about to be given to others.
 RETAIN: Final = 6
 
+#: The :attr:`Identity.proof` of a client whose certificate says who it is; no password is asked.
+CERTIFICATE: Final = "certificate"
+
 #: The actions by name, for log lines.
 ACTION_NAMES: Final = ("", "publish", "deliver", "subscribe", "unsubscribe", "will", "retain")
 

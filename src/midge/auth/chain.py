@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from midge.auth.base import (
     ALLOWED,
+    CERTIFICATE,
     PASS,
     AnonymousOnly,
     Authenticator,
@@ -103,6 +104,8 @@ class AuthenticatorChain:
 
     def authenticate(self, client: Identity, password: bytes | None) -> Decision:
         """See :meth:`midge.auth.base.Authenticator.authenticate`."""
+        if client.proof == CERTIFICATE:
+            return ALLOWED
         nameless = client.username is None
 
         def conclude(said: list[str]) -> Decision:
@@ -125,13 +128,13 @@ class AuthenticatorChain:
     def still_valid(self, client: Identity) -> bool:
         """Whether a connected client may stay after the sources have changed.
 
-        It may when the source that let it in would do so again. Sources that cannot say so without
-        its password are believed.
+        It may when the source that let it in would do so again. ``anonymous_allowed`` must be what
+        goes for its listener now.
         """
+        if client.proof == CERTIFICATE:
+            return True
         if client.proof is None:
-            if client.username is None:
-                return client.anonymous_allowed
-            return bool(self.sources) or client.anonymous_allowed
+            return client.anonymous_allowed and (client.username is None or not self.sources)
         for source in self.sources:
             ask = getattr(source, "still_valid", None)
             answer = None if ask is None else ask(client)

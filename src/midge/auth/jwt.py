@@ -48,6 +48,8 @@ _FAMILIES: Final = {
     "EC": ("ES256", "ES384", "ES512", "ES256K"),
     "OKP": ("EdDSA",),
 }
+#: All of them.
+ALGORITHMS: Final = frozenset(name for names in _FAMILIES.values() for name in names)
 #: Where an authenticated client's claims hold the rules that were read from them.
 _CLAIM: Final = "midge.acl"
 

@@ -279,8 +279,9 @@ def accept(
         keepalive_s = broker.settings.max_keepalive_s
     link.client_id = client_id
     connection.keepalive_s = keepalive_s
+    clean_start = packet.clean_start or _is_somebody_elses(link, identity)
     session, present = broker.sessions.open(
-        link, client_id, packet.clean_start, now, _session_expiry_s(packet)
+        link, client_id, clean_start, now, _session_expiry_s(packet)
     )
     _take_identity(link, session, identity)
     session.will = None
@@ -293,6 +294,18 @@ def accept(
     link.watch()
     broker.hooks.connected(link, packet, session)
     session.outbox.resume(now)
+
+
+def _is_somebody_elses(link: MqttLink, identity: Identity) -> bool:
+    """Whether the session of that client id belongs to another user.
+
+    Where there are rules, nobody inherits subscriptions and messages by naming a client id: not
+    every authorizer is asked again about each message.
+    """
+    if link.broker.authorizer is None:
+        return False
+    session = link.broker.sessions.get(identity.client_id)
+    return session is not None and session.username != identity.username
 
 
 def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None:

@@ -17,15 +17,15 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from midge import __version__
-from midge.auth.base import AnonymousOnly
 from midge.clock import SystemClock
-from midge.config.settings import anonymous_allowed, local_configuration
+from midge.config.settings import local_configuration
 from midge.errors import ConfigError
 from midge.net.listener import open_tcp, open_unix
 from midge.server import log_lines as lines
 from midge.server.logs import Log, open_log
 from midge.server.mqtt_server import MqttServer
 from midge.server.narrator import Narrator
+from midge.server.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -138,10 +138,13 @@ def read_directory(path: str) -> list[tuple[str, str]]:
 
 def report(error: ConfigError) -> None:
     """Say on standard error what is wrong with a configuration, and where."""
-    from midge.config.mosquitto_conf import error_lines
-
     for line in error_lines(error):
         print(line, file=sys.stderr)
+
+
+def error_lines(error: ConfigError) -> list[str]:
+    """What to say about an error: what is wrong, then where, the main file last."""
+    return [str(error), *getattr(error, "__notes__", ())]
 
 
 def daemonise() -> None:
@@ -271,8 +274,14 @@ async def serve(
     """Serve until SIGTERM or SIGINT."""
     settings = configuration.settings
     server = MqttServer(settings, Narrator(log, settings.connection_messages))
-    if not all(anonymous_allowed(settings, listener) for _, listener in opened):
-        server.broker.authenticator = AnonymousOnly()
+    security = Security(server, asyncio.get_running_loop(), SystemClock(), log)
+    try:
+        security.apply(security.plan(configuration))
+    except ConfigError as error:
+        for line in error_lines(error):
+            log.error(line)
+        security.close()
+        return EXIT_CONFIG
     if settings.persistence and not keep_state(server, settings, log):
         return EXIT_FAILED
     stop = asyncio.Event()
@@ -283,6 +292,7 @@ async def serve(
     log.information(lines.running(__version__))
     await stop.wait()
     await server.close()
+    security.close()
     for listener in configuration.listeners:
         if listener.unix_path is not None:
             with contextlib.suppress(OSError):
