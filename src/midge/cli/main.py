@@ -9,6 +9,7 @@ from collections.abc import Sequence
 VERBS = (
     ("broker", "midge.cli.broker", "run an MQTT broker"),
     ("pub", "midge.cli.pub", "publish messages"),
+    ("store", "midge.cli.store", "look into the store of a broker, check it, copy it"),
     ("sub", "midge.cli.sub", "subscribe, and print the messages that come"),
 )
 
