@@ -112,6 +112,23 @@ OUTPUT_PIECES_MAX: Final = 4096
 #: Connections that wait to be accepted.
 LISTEN_BACKLOG: Final = 1024
 
+# -- operations ------------------------------------------------------------------------------
+
+#: Lines of the log that wait to be published to ``$SYS/broker/log``; one more is lost.
+LOG_TOPIC_LINES_MAX: Final = 1000
+#: How long a published line of the log is of interest. Mosquitto's number.
+LOG_TOPIC_EXPIRY_S: Final = 20.0
+#: Addresses whose connections are counted for ``connect_rate_limit``; one that is new when the
+#: table is full is let in.
+CONNECT_RATE_ADDRESSES_MAX: Final = 65_536
+#: How often the memory of the process is looked at, while there is a ``memory_limit``.
+MEMORY_SAMPLE_S: Final = 1.0
+#: Expired retained messages that are removed in one step, and subscriptions that are removed or
+#: restored in one: no turn of the loop is long.
+SLICE_ENTRIES: Final = 1000
+#: How long clients may take to read why the broker stops; then they are cut off.
+STOP_TIMEOUT_S: Final = 5.0
+
 # -- ZMTP (RFC 37) ------------------------------------------------------------------------------
 
 #: A command frame larger than this is refused at its header. It bounds metadata and the prefix of

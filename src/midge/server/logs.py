@@ -3,24 +3,32 @@
 A line has a kind (``error``, ``warning``, ``notice``, ``information``, ``debug``, ``subscribe``,
 ``unsubscribe``, ``websockets``), and each kind is on or off. Whoever would have to format a line
 looks first whether anybody wants it: ``if log.debug_on: log.debug(...)``. What the lines say stands
-in ``log_lines``; that they begin with ``<unix seconds>: `` is Mosquitto's form.
+in ``log_lines``, where they go in ``log_sinks``; that they begin with ``<unix seconds>: `` is
+Mosquitto's form. With ``log_format json`` a line is an object with ``time``, ``type`` and
+``message``.
 
 Lines come from what clients send, so they are made safe here: control characters cannot end a line
 or reach a terminal, and a line has a largest length. A line that a destination cannot take is lost,
 and counted: logging never fails.
-
-Not here: syslog and ``$SYS/broker/log`` as destinations. The standard library's ``logging`` is used
-only as a destination, by a broker that is embedded in a program.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import sys
 import time
-from typing import TYPE_CHECKING, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Final
 
 from midge.config.settings import LOG_TYPES_DEFAULT
+from midge.server.log_sinks import (
+    KINDS,
+    FileSink,
+    LoggingSink,
+    Sink,
+    StreamSink,
+    SyslogSink,
+    TopicSink,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -29,127 +37,12 @@ if TYPE_CHECKING:
     from midge.clock import Clock
     from midge.config.settings import Settings
 
-#: All kinds of lines, by the names that ``log_type`` has for them.
-KINDS: Final = (
-    "error",
-    "warning",
-    "notice",
-    "information",
-    "debug",
-    "subscribe",
-    "unsubscribe",
-    "websockets",
-)
 #: The longest line, its time included. Mosquitto cuts at the same length.
 LINE_CHARACTERS_MAX: Final = 999
-#: Who may read a log file: its owner. It has client ids, addresses and topics in it.
-_FILE_MODE: Final = 0o600
-#: The levels of the standard library's ``logging``.
-_LEVELS: Final = {
-    "error": 40,
-    "warning": 30,
-    "notice": 20,
-    "information": 20,
-    "debug": 10,
-    "subscribe": 20,
-    "unsubscribe": 20,
-    "websockets": 10,
-}
 #: What must not stand in a line: control characters, and what other programs take for a line's end.
 _UNSAFE: Final = {
     code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 }
-
-
-class Sink(Protocol):
-    """Where lines go."""
-
-    def write(self, kind: str, stamp: str, text: str) -> None:
-        """Take a line.
-
-        Args:
-            kind: one of ``KINDS``.
-            stamp: the time as the line begins with it, and what separates it; may be empty.
-            text: the line itself, safe to print, without an end.
-
-        Raises:
-            OSError, ValueError: it could not be written.
-        """
-        ...
-
-
-class StreamSink:
-    """Writes to standard error or standard output, each line at once."""
-
-    __slots__ = ("_stream",)
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, kind: str, stamp: str, text: str) -> None:
-        """See :meth:`Sink.write`."""
-        line = f"{stamp}{text}\n"
-        try:
-            self._stream.write(line)
-        except UnicodeEncodeError:  # the stream has a narrow encoding, as under LANG=C
-            self._stream.write(ascii(line)[1:-3] + "\n")
-        self._stream.flush()
-
-
-class FileSink:
-    """Appends to a file, each line at once.
-
-    Args:
-        path: made if it is not there, readable for its owner only.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-
-    __slots__ = ("_file", "_path")
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file = self._open()
-
-    def _open(self) -> TextIO:
-        number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _FILE_MODE)
-        return open(number, "a", buffering=1, encoding="utf-8", errors="backslashreplace")
-
-    def write(self, kind: str, stamp: str, text: str) -> None:
-        """See :meth:`Sink.write`."""
-        self._file.write(f"{stamp}{text}\n")
-
-    def reopen(self) -> None:
-        """Open the path anew, after the file there was renamed or removed.
-
-        Raises:
-            OSError: it cannot be opened; the file that was open is kept.
-        """
-        former = self._file
-        self._file = self._open()
-        former.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-class LoggingSink:
-    """Passes lines on to a logger of the standard library, which has its own idea of the time."""
-
-    __slots__ = ("_logger",)
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def write(self, kind: str, stamp: str, text: str) -> None:
-        """See :meth:`Sink.write`."""
-        self._logger.log(_LEVELS[kind], "%s", text)
-
-    def wanted(self) -> frozenset[str]:
-        """The kinds that the logger would take."""
-        return frozenset(kind for kind in KINDS if self._logger.isEnabledFor(_LEVELS[kind]))
 
 
 class Log:
@@ -161,6 +54,7 @@ class Log:
         sinks: where lines go.
         timestamp: lines begin with the time.
         timestamp_format: its form, as ``strftime`` has it; ``None`` for seconds since 1970.
+        form: ``text`` or ``json``.
 
     Attributes:
         error_on, warning_on, notice_on, information_on, debug_on, subscribe_on, unsubscribe_on,
@@ -170,6 +64,7 @@ class Log:
 
     __slots__ = (
         "_clock",
+        "_form",
         "_format",
         "_second",
         "_sinks",
@@ -193,15 +88,30 @@ class Log:
         sinks: Iterable[Sink] = (),
         timestamp: bool = True,
         timestamp_format: str | None = None,
+        form: str = "text",
     ) -> None:
         self._clock = clock
         self._sinks = list(sinks)
-        self._timestamp = timestamp
-        self._format = timestamp_format
         self._second = -1
         self._stamp = ""
         self.lines_lost = 0
+        self.set_form(timestamp, timestamp_format, form)
         self.set_types(types)
+
+    def set_form(self, timestamp: bool, timestamp_format: str | None, form: str) -> None:
+        """Choose how lines look; see the arguments of the class."""
+        self._timestamp = timestamp
+        self._format = timestamp_format
+        self._form = form
+        self._second = -1
+
+    def set_sinks(self, sinks: Iterable[Sink]) -> None:
+        """Write to others from here on; those that are no longer among them are closed."""
+        former = self._sinks
+        self._sinks = list(sinks)
+        for sink in former:
+            if sink not in self._sinks and isinstance(sink, FileSink | SyslogSink):
+                sink.close()
 
     def set_types(self, types: Iterable[str]) -> None:
         """Switch kinds on, and all others off; without a destination, nothing is ever on."""
@@ -273,10 +183,7 @@ class Log:
 
     def close(self) -> None:
         """Close log files; nothing is written any more."""
-        for sink in self._sinks:
-            if isinstance(sink, FileSink):
-                sink.close()
-        self._sinks = []
+        self.set_sinks(())
         self.set_types(())
 
     def _write(self, kind: str, text: str) -> None:
@@ -286,11 +193,22 @@ class Log:
         room = LINE_CHARACTERS_MAX - len(stamp)
         if len(text) > room:
             text = text[: max(room, 0)]
+        if self._form == "json":
+            text = self._object(kind, stamp, text)
+            stamp = ""
         for sink in self._sinks:
             try:
                 sink.write(kind, stamp, text)
             except (OSError, ValueError):
                 self.lines_lost += 1
+
+    def _object(self, kind: str, stamp: str, text: str) -> str:
+        fields: dict[str, object] = {}
+        if self._timestamp:
+            fields["time"] = round(self._clock.wall(), 3) if self._format is None else stamp[:-2]
+        fields["type"] = kind
+        fields["message"] = text
+        return json.dumps(fields, ensure_ascii=False)
 
     def _stamp_now(self) -> str:
         second = int(self._clock.wall())
@@ -302,6 +220,43 @@ class Log:
                 stamp = time.strftime(self._format, time.localtime(second))
                 self._stamp = f"{stamp or 'Time error'}: "
         return self._stamp
+
+
+def types_of(settings: Settings, *, quiet: bool = False, verbose: bool = False) -> frozenset[str]:
+    """The kinds of lines that a configuration and a command line want."""
+    if quiet:
+        return frozenset()
+    return frozenset({"all"}) if verbose else settings.log_types
+
+
+def open_sinks(settings: Settings, topics: TopicSink | None = None) -> list[Sink]:
+    """Where a configuration wants lines to go.
+
+    Args:
+        topics: the destination ``topic``, where there is a broker to publish.
+
+    Raises:
+        OSError: a file or syslog cannot be opened; ``filename`` says which.
+    """
+    sinks: list[Sink] = []
+    if "stdout" in settings.log_destinations:
+        sinks.append(StreamSink(sys.stdout))
+    if "stderr" in settings.log_destinations:
+        sinks.append(StreamSink(sys.stderr))
+    if "topic" in settings.log_destinations and topics is not None:
+        sinks.append(topics)
+    if "syslog" in settings.log_destinations:
+        sinks.append(SyslogSink(settings.log_facility))
+    if "file" in settings.log_destinations and settings.log_file is not None:
+        sinks.append(FileSink(settings.log_file))
+    return sinks
+
+
+def unopened(error: OSError) -> str:
+    """The line for a destination that :func:`open_sinks` could not open."""
+    if error.filename is None:
+        return f"Error: Unable to reach syslog: {error.strerror}."
+    return f"Error: Unable to open log file {error.filename} for writing."
 
 
 def open_log(
@@ -316,27 +271,25 @@ def open_log(
         quiet: nothing is logged, whatever the configuration says (``-q``).
         verbose: everything is (``-v``).
     """
-    types: frozenset[str] = settings.log_types
-    if quiet:
-        types = frozenset()
-    elif verbose:
-        types = frozenset({"all"})
-    sinks: list[Sink] = []
-    failed: str | None = None
-    if "stdout" in settings.log_destinations:
-        sinks.append(StreamSink(sys.stdout))
-    if "stderr" in settings.log_destinations:
-        sinks.append(StreamSink(sys.stderr))
-    if "file" in settings.log_destinations and settings.log_file is not None:
-        try:
-            sinks.append(FileSink(settings.log_file))
-        except OSError:
-            failed = settings.log_file
-            sinks = [StreamSink(sys.stderr)]
-            types = frozenset({"error"})
-    log = Log(clock, types, sinks, settings.log_timestamp, settings.log_timestamp_format)
-    if failed is not None:
-        log.error(f"Error: Unable to open log file {failed} for writing.")
+    types = types_of(settings, quiet=quiet, verbose=verbose)
+    failed = ""
+    sinks: list[Sink]
+    try:
+        sinks = open_sinks(settings)
+    except OSError as error:
+        failed = unopened(error)
+        sinks = [StreamSink(sys.stderr)]
+        types = frozenset({"error"})
+    log = Log(
+        clock,
+        types,
+        sinks,
+        settings.log_timestamp,
+        settings.log_timestamp_format,
+        settings.log_format,
+    )
+    if failed:
+        log.error(failed)
     return log
 
 
