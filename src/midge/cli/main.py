@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 #: Verb, module, and what it is for.
 VERBS = (
+    ("acl", "midge.cli.acl", "explain who may use a topic"),
     ("broker", "midge.cli.broker", "run an MQTT broker"),
+    ("passwd", "midge.cli.passwd", "keep a password file"),
     ("pub", "midge.cli.pub", "publish messages"),
     ("store", "midge.cli.store", "look into the store of a broker, check it, copy it"),
     ("sub", "midge.cli.sub", "subscribe, and print the messages that come"),

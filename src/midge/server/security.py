@@ -440,8 +440,7 @@ def _look_at_door(plan: Plan, listener: ListenerSettings) -> None:
             (
                 "warning",
                 f"Warning: Listener {name} lets nobody in: it has no source of credentials, "
-                "and anonymous clients are not allowed. Set password_file, or allow_anonymous true "
-                "to let everybody in.",
+                "a password_file for example, and does not let in anonymous clients.",
             )
         )
     elif open_door and not listener.is_local() and not security.has_authentication():
