@@ -72,7 +72,7 @@ packet_buffer_size           int      4096         general  inert - -
     Size of the buffer that WebSocket headers are read into.
 password_file                text     -            security works r password_file
     File with user names and hashed passwords.
-per_listener_settings        bool     false        general  works - per_listener_settings
+per_listener_settings        bool     false        general  works r per_listener_settings
     Security options that follow a listener are that listener's own.
 persistence                  bool     false        general  works - persistence
     Keep sessions, queued and retained messages over a restart.

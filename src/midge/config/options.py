@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from midge.config import option_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Kinds of values.
 BOOL: Final = "bool"  #: ``true`` or ``false``, ``1`` or ``0``
@@ -49,9 +49,11 @@ class Option:
         reloadable: a reload applies it.
         setting: the attribute of :class:`~midge.config.settings.Settings` or
             :class:`~midge.config.settings.ListenerSettings` that it sets; ``None`` for none.
-        deprecated: what to use instead, for an option that is on its way out; ``None`` for one
-            that is not. Empty where nothing takes its place.
         meaning: what it does, in a line.
+        ours: Mosquitto does not have it.
+        alias_of: the option that this is another name of; ``None`` for one that is none.
+        deprecated: what to use instead, for an option that Mosquitto 2.1 calls deprecated, and
+            will drop in 3.0; ``None`` for one that it does not. Empty where it names nothing.
     """
 
     name: str
@@ -61,8 +63,10 @@ class Option:
     support: str
     reloadable: bool
     setting: str | None
-    deprecated: str | None
     meaning: str
+    ours: bool = False
+    alias_of: str | None = None
+    deprecated: str | None = None
 
 
 #: What is deprecated in Mosquitto 2.1, and its advice.
@@ -74,6 +78,18 @@ _DEPRECATED: Final = {
     "per_listener_settings": "Please see the documentation for how to achieve the same effect.",
     "port": "Please use 'listener' instead.",
 }
+#: Other names of options.
+_ALIASES: Final = {
+    "addresses": "address",
+    "auth_opt_*": "plugin_opt_*",
+    "auth_plugin": "plugin",
+    "clientid": "remote_clientid",
+    "maximum_qos": "max_qos",
+    "password": "remote_password",
+    "retained_persistence": "persistence",
+    "username": "remote_username",
+    "websockets_headers_size": "packet_buffer_size",
+}
 
 
 def find(name: str) -> Option | None:
@@ -84,6 +100,14 @@ def find(name: str) -> Option | None:
             if name.startswith(prefix):
                 return candidate
     return option
+
+
+def nearest(name: str, among: Iterable[str] | None = None) -> str | None:
+    """The option whose name is most like ``name``, which is none; ``None`` where none is."""
+    from difflib import get_close_matches  # only who mistypes waits for it
+
+    found = get_close_matches(name.lower(), OPTIONS if among is None else among, 1, 0.7)
+    return found[0] if found else None
 
 
 def _read(table: str) -> Iterator[Option]:
@@ -98,8 +122,10 @@ def _read(table: str) -> Iterator[Option]:
             support,
             reloadable == "r",
             None if setting == "-" else setting,
-            _DEPRECATED.get(name),
             meaning.strip(),
+            table is option_table.OURS,
+            _ALIASES.get(name),
+            _DEPRECATED.get(name),
         )
 
 
