@@ -121,6 +121,8 @@ LOG_TOPIC_EXPIRY_S: Final = 20.0
 #: Addresses whose connections are counted for ``connect_rate_limit``; one that is new when the
 #: table is full is let in.
 CONNECT_RATE_ADDRESSES_MAX: Final = 65_536
+#: How often the log says that an address, or everybody, is refused because of a limit.
+REFUSALS_TOLD_EVERY_S: Final = 10.0
 #: How often the memory of the process is looked at, while there is a ``memory_limit``.
 MEMORY_SAMPLE_S: Final = 1.0
 #: Expired retained messages that are removed in one step, and subscriptions that are removed or
@@ -163,3 +165,42 @@ STORE_PENDING_ROWS: Final = 20_000
 STORE_RETRY_S: Final = 1.0
 #: Queued messages of a session that are in memory; the rest of its queue is on the disk.
 STORE_QUEUE_PAGE: Final = 500
+
+# -- ZeroMQ sockets: the engine --------------------------------------------------------------------
+
+#: Messages that a wire takes from its pipe and encodes in one go.
+ZMQ_BATCH_ITEMS: Final = 1024
+#: Sends after which what is queued is written although more may come.
+ZMQ_BATCH_SENDS: Final = 256
+#: About so many bytes make a batch; with large messages it is fewer of them.
+ZMQ_BATCH_BYTES: Final = 65_536
+#: Sends after a pause that are written one by one, so that a lone message leaves at once.
+ZMQ_EAGER_SENDS: Final = 4
+#: Messages that a blocking face takes from its engine in one go.
+ZMQ_AHEAD_ITEMS: Final = 512
+#: The first reads of a connection; a stream gets larger ones, up to READ_BYTES.
+ZMQ_READ_BYTES_FIRST: Final = 8192
+#: Pieces of one write; the system takes 1024 (IOV_MAX).
+ZMQ_WRITE_PIECES: Final = 512
+#: What is read and thrown away when a connection is closed, so that the peer is not reset.
+ZMQ_DISCARD_BYTES: Final = 1_048_576
+#: Peers that one turn accepts from one endpoint.
+ZMQ_ACCEPTS_PER_TURN: Final = 64
+#: Accepted peers of one socket that may be in their handshake; more wait in the backlog.
+ZMQ_HANDSHAKES_MAX: Final = 1024
+#: How long a listener rests when the process is out of descriptors.
+ZMQ_ACCEPT_PAUSE_S: Final = 0.5
+#: Connects to one inproc name that nobody has bound; more are not joined when somebody does.
+ZMQ_INPROC_WAITING_MAX: Final = 100_000
+#: Peers of one socket that wait for the ZAP handler's decision; more are told to come back.
+ZMQ_ZAP_WAITING_MAX: Final = 4096
+#: How long the ZAP handler may take for one.
+ZMQ_ZAP_TIMEOUT_S: Final = 10.0
+#: How long a SOCKS proxy may take to connect us.
+ZMQ_SOCKS_TIMEOUT_S: Final = 30.0
+#: Threads that look host names up, in the whole process.
+ZMQ_RESOLVER_THREADS: Final = 4
+#: How often the I/O thread of a context looks after sockets that are in use.
+ZMQ_TICK_S: Final = 0.001
+#: Such looks without any use of a socket after which the thread sleeps until it is needed.
+ZMQ_IDLE_TICKS: Final = 10

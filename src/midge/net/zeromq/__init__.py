@@ -1,0 +1,1 @@
+"""ZeroMQ over real transports: the engine of one socket, its wires, and what runs them."""

@@ -1,0 +1,219 @@
+"""The thread of a context that looks after blocking sockets while their owners are elsewhere.
+
+A socket whose owner keeps calling is *warm*: its owner does the I/O, and the thread only looks
+every :data:`~midge.limits.ZMQ_TICK_S` whether something was left to be written. A socket that was
+not used since the last look becomes *cold*: its reactor is added to the thread's epoll, and the
+thread runs it from then on, until its owner comes back. So the two do not fight over each message,
+and a context whose sockets are all in use, or all idle, costs nothing: with nothing warm the thread
+sleeps.
+
+The thread never waits for a socket's lock: whoever has it is doing the work.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_S
+
+if TYPE_CHECKING:
+    from midge.net.zeromq.blocking import BlockingEngine
+
+
+class IoThread:
+    """See the module. The thread is started by the first socket that needs it.
+
+    Attributes:
+        ticks: looks at warm sockets, so that a test can see that there are none when all is quiet.
+    """
+
+    __slots__ = (
+        "_cold",
+        "_deadlines",
+        "_epoll",
+        "_guard",
+        "_name",
+        "_sleeping",
+        "_stopping",
+        "_thread",
+        "_wake_fd",
+        "_warm",
+        "ticks",
+    )
+
+    def __init__(self, name: str = "midge-zmq") -> None:
+        self._name = name
+        self._guard = threading.RLock()  # of start and stop, and of what they make
+        self._thread: threading.Thread | None = None
+        self._epoll: select.epoll | None = None
+        self._wake_fd = -1
+        self._stopping = False
+        self._sleeping = False
+        self._warm: dict[BlockingEngine, None] = {}
+        self._cold: dict[int, BlockingEngine] = {}
+        self._deadlines: list[tuple[float, int]] = []  # of cold ones; old entries do no harm
+        self.ticks = 0
+
+    # -- for the sockets -----------------------------------------------------------------------
+
+    def warm_up(self, engine: BlockingEngine) -> None:
+        """Look after ``engine`` from the next tick on; its lock is held."""
+        self._start()
+        if self._cold.pop(engine.reactor.fd, None) is not None and self._epoll is not None:
+            self._epoll.unregister(engine.reactor.fd)
+        engine.warm = True
+        self._warm[engine] = None
+        if self._sleeping:  # after the line above: see _wait()
+            self.wake()
+
+    def forget(self, engine: BlockingEngine) -> None:
+        """``engine`` is closed; its reactor still is not. Its lock is held."""
+        self._warm.pop(engine, None)
+        if self._cold.pop(engine.reactor.fd, None) is not None and self._epoll is not None:
+            self._epoll.unregister(engine.reactor.fd)
+
+    def wake(self) -> None:
+        """End the thread's wait."""
+        with self._guard:
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
+
+    def stop(self) -> None:
+        """End the thread and wait for it; no socket may be left."""
+        self._stopping = True
+        self.wake()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        with self._guard:
+            if self._epoll is not None:
+                self._epoll.close()
+                self._epoll = None
+                os.close(self._wake_fd)
+                self._wake_fd = -1
+            self._thread = None
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        with self._guard:
+            if self._thread is not None:
+                return
+            self._stopping = False
+            self._epoll = select.epoll()
+            self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._epoll.register(self._wake_fd, select.EPOLLIN)
+            # A daemon: a program that forgets a context, or cannot end it, ends all the same.
+            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+
+    # -- the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for fd in self._wait():
+                engine = self._cold.get(fd)
+                if engine is not None:
+                    self._run_cold(engine)
+            self._run_due()
+            if self._warm:
+                self.ticks += 1
+                for engine in list(self._warm):
+                    self._tick(engine)
+
+    def _wait(self) -> list[int]:
+        epoll = self._epoll
+        assert epoll is not None
+        timeout: float | None = ZMQ_TICK_S
+        if not self._warm:
+            # First said, then looked: whoever warms a socket does it in the opposite order.
+            self._sleeping = True
+            if not self._warm:
+                timeout = None
+                if self._deadlines:
+                    timeout = max(self._deadlines[0][0] - time.monotonic(), 0.0)
+        events = epoll.poll(timeout)
+        self._sleeping = False
+        found = [fd for fd, _ in events]
+        if self._wake_fd in found:
+            found.remove(self._wake_fd)
+            os.eventfd_read(self._wake_fd)
+        return found
+
+    def _run_cold(self, engine: BlockingEngine) -> None:
+        lock = engine.reactor.lock
+        if not lock.acquire(blocking=False):
+            return
+        try:
+            if not engine.warm:
+                engine.run_in_background()
+                self._note_deadline(engine)
+        finally:
+            lock.release()
+
+    def _note_deadline(self, engine: BlockingEngine) -> None:
+        if engine.disposed:
+            return
+        deadline = engine.reactor.next_deadline()
+        if deadline is not None:
+            heapq.heappush(self._deadlines, (deadline, engine.reactor.fd))
+
+    def _run_due(self) -> None:
+        deadlines = self._deadlines
+        if not deadlines:
+            return
+        now = time.monotonic()
+        due: set[int] = set()  # each once, however often it was noted
+        while deadlines and deadlines[0][0] <= now:
+            due.add(heapq.heappop(deadlines)[1])
+        for fd in due:
+            engine = self._cold.get(fd)
+            if engine is not None:
+                self._run_cold(engine)
+
+    def _tick(self, engine: BlockingEngine) -> None:
+        if engine.touched or engine.has_unsent:
+            engine.touched = False
+            engine.idle_ticks = 0
+            if engine.has_unsent:
+                self._flush(engine)
+            return
+        engine.idle_ticks += 1
+        if engine.reactor.waiting:
+            # Its owner runs it. Should that last, the thread need not watch.
+            if engine.idle_ticks >= ZMQ_IDLE_TICKS:
+                engine.warm = False
+                self._warm.pop(engine, None)
+            return
+        if engine.reactor.lock.acquire(blocking=False):
+            try:
+                self._cool_down(engine)
+            finally:
+                engine.reactor.lock.release()
+
+    def _flush(self, engine: BlockingEngine) -> None:
+        if engine.reactor.lock.acquire(blocking=False):
+            try:
+                engine.flush_in_background()
+            finally:
+                engine.reactor.lock.release()
+
+    def _cool_down(self, engine: BlockingEngine) -> None:
+        """From now on the thread runs it."""
+        if engine.disposed:
+            self._warm.pop(engine, None)
+            return
+        engine.warm = False  # first; a send that comes in between sees it, or we see the send
+        self._warm.pop(engine, None)
+        engine.run_in_background()
+        if engine.disposed or engine.warm:
+            return
+        if self._epoll is not None:
+            self._cold[engine.reactor.fd] = engine
+            self._epoll.register(engine.reactor.fd, select.EPOLLIN)
+        self._note_deadline(engine)

@@ -1,0 +1,180 @@
+"""A bound endpoint of tcp or ipc: accepts peers and hands them to the engine.
+
+Storms are bounded: so many peers are taken per turn, and while too many of the engine's peers are
+in their handshake none at all; the kernel's backlog holds the rest. When the process is out of
+descriptors the listener rests for a moment, instead of spinning.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from midge.limits import ZMQ_ACCEPT_PAUSE_S, ZMQ_ACCEPTS_PER_TURN, ZMQ_HANDSHAKES_MAX
+from midge.net.zeromq import transport
+from midge.net.zeromq.addresses import endpoint_text, peer_host
+from midge.net.zeromq.reactor import Handle
+from midge.patterns import monitor
+
+if TYPE_CHECKING:
+    from midge.net.zeromq.engine import SocketEngine
+    from midge.zmtp.endpoint import Endpoint
+
+#: What is wrong with the one connection that was to be accepted, not with accepting.
+_PASSING: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
+
+
+class Listener:
+    """See the module.
+
+    Attributes:
+        wanted: the endpoint as it was given to bind.
+        endpoint: the one that it became.
+    """
+
+    __slots__ = (
+        "_accepting",
+        "_fresh",
+        "_given",
+        "_inode",
+        "_path",
+        "_rest",
+        "closed",
+        "endpoint",
+        "engine",
+        "sock",
+        "wanted",
+    )
+
+    def __init__(self, engine: SocketEngine, wanted: str, place: Endpoint) -> None:
+        """Bind and listen.
+
+        Raises:
+            SocketError: see :mod:`midge.net.zeromq.transport`.
+        """
+        options = engine.options
+        self.engine = engine
+        self.wanted = wanted
+        self._path = ""
+        self._fresh = place.transport == "ipc" and place.path == "*"
+        self._inode = 0
+        self._given = options.use_fd >= 0
+        if self._given:
+            self.sock = _given_socket(options.use_fd)
+        elif place.transport == "ipc":
+            self.sock, self._path = transport.listen_ipc(place, options)
+            if not self._path.startswith("@"):
+                self._inode = os.stat(self._path).st_ino
+        else:
+            self.sock = transport.listen_tcp(place, options)
+        name = transport.local_name(self.sock)
+        self.endpoint = (
+            f"ipc://{self._path}" if self._path else endpoint_text(self.sock.family, name)
+        )
+        self.closed = False
+        self._accepting = False
+        self._rest: Handle | None = None
+
+    def start(self) -> None:
+        """Accept from now on."""
+        self.engine.report(monitor.LISTENING, self.sock.fileno(), self.endpoint)
+        self.accept_on()
+
+    def accept_on(self) -> None:
+        """Accept again, after a pause."""
+        if not self._accepting and not self.closed and self._rest is None:
+            self._accepting = True
+            self.engine.reactor.add_reader(self.sock.fileno(), self._acceptable)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self.engine.reactor.remove_reader(self.sock.fileno())
+
+    def _acceptable(self) -> None:
+        for _ in range(ZMQ_ACCEPTS_PER_TURN):
+            if self.closed or not self._accept_one():
+                break
+        self.engine.turn()
+
+    def _accept_one(self) -> bool:
+        engine = self.engine
+        if engine.handshakes >= ZMQ_HANDSHAKES_MAX:
+            self._pause()  # the engine calls accept_on() when there are fewer
+            return False
+        try:
+            sock, name = self.sock.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            return self._accept_failed(error)
+        sock.setblocking(False)
+        if sock.family == socket.AF_UNIX and not self._let_in(sock):
+            sock.close()
+            engine.report(monitor.ACCEPT_FAILED, errno.EACCES, self.endpoint)
+            return True
+        transport.tune_connected(sock, engine.options)
+        endpoint = self.endpoint
+        if sock.family != socket.AF_UNIX:
+            endpoint = endpoint_text(sock.family, transport.local_name(sock))
+        engine.report(monitor.ACCEPTED, sock.fileno(), endpoint)
+        engine.accepted(sock, endpoint, peer_host(sock.family, name), self)
+        return True
+
+    def _accept_failed(self, error: OSError) -> bool:
+        code = error.errno or errno.EIO
+        self.engine.report(monitor.ACCEPT_FAILED, code, self.endpoint)
+        if code in _PASSING:
+            return True
+        # EMFILE, ENFILE, ENOBUFS, ENOMEM: the peer stays readable in the backlog, and trying
+        # again at once would be a busy loop.
+        self._pause()
+        reactor = self.engine.reactor
+        self._rest = reactor.call_at(reactor.time() + ZMQ_ACCEPT_PAUSE_S, self._rested)
+        return False
+
+    def _rested(self) -> None:
+        self._rest = None
+        self.accept_on()
+
+    def _let_in(self, sock: socket.socket) -> bool:
+        """The filters of ipc: no filter lets everybody in, else one that fits is enough."""
+        options = self.engine.options
+        filters = (options.ipc_filter_pid, options.ipc_filter_uid, options.ipc_filter_gid)
+        if not any(filters):
+            return True
+        peer = transport.peer_credentials(sock)
+        return any(one in allowed for one, allowed in zip(peer, filters, strict=True))
+
+    def close(self) -> None:
+        """Stop listening; peers that were accepted stay."""
+        if self.closed:
+            return
+        self.closed = True
+        self._pause()
+        if self._rest is not None:
+            self._rest.cancel()
+        fd = self.sock.fileno()
+        self.sock.close()
+        if self._path and not self._given and self._is_ours():
+            transport.remove_ipc_path(self._path, self._fresh)
+        self.engine.report(monitor.CLOSED, fd, self.endpoint)
+
+    def _is_ours(self) -> bool:
+        """Whether the path is still the file that we made: another program may have taken it."""
+        try:
+            return os.stat(self._path).st_ino == self._inode
+        except OSError:
+            return False
+
+
+def _given_socket(fd: int) -> socket.socket:
+    """The listening socket behind a descriptor (``USE_FD``), which is ours from now on."""
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise transport.os_error(error, f"descriptor {fd} is no socket to listen on") from None
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,57 @@
+"""What the engine needs of whoever runs it: readiness of descriptors, timers, a turn of the loop.
+
+The engine of a socket is written once against :class:`Reactor`. Two things implement it:
+:class:`~midge.net.zeromq.epoll_reactor.EpollReactor`, which a plain thread runs when it waits, and
+:class:`~midge.net.zeromq.loop_reactor.LoopReactor`, which is an asyncio loop seen from here. Tests
+have a third one, whose clock is moved by hand.
+
+Callbacks are never called from within the call that registers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+#: One resolved address: the family of the socket and what bind or connect take.
+Address = tuple[int, Any]
+
+
+class Handle(Protocol):
+    """A timer that may be called off."""
+
+    def cancel(self) -> None:
+        """Do not call it; harmless when it has been called."""
+
+
+class Reactor(Protocol):
+    """The subset of an asyncio event loop that the engine uses."""
+
+    def time(self) -> float:
+        """Seconds on a clock that does not jump."""
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back whenever ``fd`` can be read; replaces an earlier callback."""
+
+    def remove_reader(self, fd: int) -> None:
+        """Stop that; harmless when nothing was registered."""
+
+    def add_writer(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back whenever ``fd`` can be written."""
+
+    def remove_writer(self, fd: int) -> None:
+        """Stop that."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
+        """Call back once, at ``when`` or a little later."""
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back in the next turn."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
+        """The same, from any thread; wakes a reactor that waits."""
+
+    def resolve(
+        self, host: str, port: int, family: int, done: Callable[[list[Address] | OSError], None]
+    ) -> None:
+        """Look a host name up without blocking, then call ``done`` in a turn of this reactor."""
