@@ -476,11 +476,30 @@ class BlockingEngine:
             self._credit = 0
 
     def _flush_before_waiting(self) -> None:
+        """Before a wait there is nothing left to be batched with."""
         self._empty_lane()
         if self._pattern.dirty:
             self.engine.flush()
         self._credit = 0
         self._eager = ZMQ_EAGER_SENDS
+
+    def begin_wait(self) -> None:
+        """Say that a wait elsewhere begins, on the reactor's ``fd``; see :mod:`.waiting`."""
+        with self._lock:
+            self._enter()
+            self._flush_before_waiting()
+            self.reactor.waiting += 1
+
+    def look(self) -> int:
+        """Do what is to be done, and return the events, during such a wait."""
+        with self._lock:
+            self._run(0.0)
+            return self._events()
+
+    def end_wait(self) -> None:
+        """It has ended."""
+        with self._lock:
+            self.reactor.waiting -= 1
 
     def _run(self, timeout_s: float | None) -> None:
         """Run the reactor once; the lock is held.
@@ -523,6 +542,8 @@ class BlockingEngine:
         if not self.disposed:
             self._empty_lane()
             self.engine.flush()
+            if self.reactor.waiting:
+                self.reactor.wake()  # for the room that this may have made
 
     def run_in_background(self) -> None:
         """Do what is to be done, without waiting; the lock is held."""

@@ -206,12 +206,14 @@ class EpollReactor:
         self._handle(events)
 
     def _handle(self, events: list[tuple[int, int]]) -> None:
+        did = bool(self._soon)
         readers = self._readers
         writers = self._writers
         for fd, mask in events:
             if fd == self._wake_fd:
                 self._clear_wake()
                 continue
+            did = True
             if mask & (_READ | _BROKEN):
                 callback = readers.get(fd)
                 if callback is not None:
@@ -226,10 +228,16 @@ class EpollReactor:
             while timers and timers[0].when <= now:
                 due = heapq.heappop(timers).callback
                 if due is not None:
+                    did = True
                     due()
         soon = self._soon
         for _ in range(len(soon)):  # what these add waits for the next turn
-            soon.popleft()()
+            if soon:  # the last of them may have closed everything
+                soon.popleft()()
+        if did and self.waiting:
+            # Another thread waits for what may have happened here. (Not for a mere wake: two who
+            # wait would wake each other for ever.)
+            self.wake()
 
     def _clear_wake(self) -> None:
         # In this order: what a wake in between was about is still seen by this very turn.
