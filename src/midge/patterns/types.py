@@ -1,0 +1,40 @@
+"""All socket types by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from midge.patterns.draft import Client, Dish, Peer, Radio, Server
+from midge.patterns.pair import Channel, Pair
+from midge.patterns.pattern import Pattern
+from midge.patterns.pipeline import Gather, Pull, Push, Scatter
+from midge.patterns.pubsub import Pub, Sub, XPub, XSub
+from midge.patterns.reqrep import Rep, Req
+from midge.patterns.router import Dealer, Router
+from midge.patterns.stream import Stream
+
+TYPES: Final[dict[str, type[Pattern]]] = {
+    made.type_name: made
+    for made in (
+        Channel,
+        Client,
+        Dealer,
+        Dish,
+        Gather,
+        Pair,
+        Peer,
+        Pub,
+        Pull,
+        Push,
+        Radio,
+        Rep,
+        Req,
+        Router,
+        Scatter,
+        Server,
+        Stream,
+        Sub,
+        XPub,
+        XSub,
+    )
+}
