@@ -235,7 +235,7 @@ class DurableOutbox(Outbox):
         if row.state == RELEASED:
             self.outgoing.released[row.packet_id] = None
         else:
-            self.outgoing.waiting[row.packet_id] = delivery
+            self.outgoing.restore(row.packet_id, delivery)
         self._in_flight[row.packet_id] = row.seq, row.message
 
     def keep_only(self, allowed: Callable[[Message], bool]) -> None:
@@ -323,6 +323,7 @@ class DurableOutbox(Outbox):
                 if not self.chunks:
                     self._dirty.append(self)
                 self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
+                self._metrics.packets_sent += 1
         if not unsafe:
             self._keeper.outboxes.pop(self, None)
 

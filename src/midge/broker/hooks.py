@@ -57,6 +57,9 @@ class Hooks:
     def denied(self, client_id: str, action: str, topic: str, text: str) -> None:
         """Access was refused."""
 
+    def throttled(self, link: Link, wait_s: float) -> None:
+        """A client comes faster than its rate limit, and is not read for ``wait_s``."""
+
     def packet_in(self, link: Link, packet: Packet) -> None:
         """A packet was read; only with ``trace``."""
 

@@ -82,6 +82,9 @@ class Link:
     def rules_changed(self) -> None:
         """The broker has another authorizer, or none any more."""
 
+    def rates_changed(self, now: float) -> None:
+        """``rate_limit_messages`` or ``rate_limit_bytes`` is another one."""
+
     def safe(self, number: int, now: float) -> None:
         """All batches of the store up to ``number`` are on the disk: say what waited for that."""
 

@@ -13,10 +13,20 @@ class Metrics:
     Attributes:
         publish_received, publish_sent: PUBLISH packets in and out.
         publish_bytes_received, publish_bytes_sent: their payload bytes.
-        packets_received: all packets in.
+        packets_received, packets_sent: all packets in and out.
         bytes_received, bytes_sent: all bytes in and out.
         connections: network connections accepted.
+        connects: CONNECT packets in.
+        refused_connections: connections closed at once because there are too many.
+        refused_rate: connections closed at once because of ``connect_rate_limit``.
+        refused_clients: clients refused because of ``global_max_clients``.
+        refused_memory: clients and messages refused because of ``memory_limit``.
+        refused_publishes: messages refused for what they are: not allowed, or too large.
+        sessions_expired: sessions that ended because nobody came back to them.
+        throttled: how often a client was read later because of its rate limit.
+        memory_full: the memory is at ``memory_limit``: nothing more is kept.
         held: how often a publisher was read more slowly because a receiver was full.
+        dropped_memory: it would have had to be kept, and the memory was at ``memory_limit``.
         dropped_queue_full: the receiver's queue was at ``max_queued_messages`` or ``_bytes``.
         dropped_slow: QoS 0, the receiver did not read.
         dropped_expired: the message expired before it could be sent.
@@ -29,36 +39,58 @@ class Metrics:
         "bytes_received",
         "bytes_sent",
         "connections",
+        "connects",
         "dropped_expired",
+        "dropped_memory",
         "dropped_no_member",
         "dropped_queue_full",
         "dropped_session_end",
         "dropped_slow",
         "dropped_too_large",
         "held",
+        "memory_full",
         "packets_received",
+        "packets_sent",
         "publish_bytes_received",
         "publish_bytes_sent",
         "publish_received",
         "publish_sent",
+        "refused_clients",
+        "refused_connections",
+        "refused_memory",
+        "refused_publishes",
+        "refused_rate",
+        "sessions_expired",
+        "throttled",
     )
 
     def __init__(self) -> None:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.connections = 0
+        self.connects = 0
         self.dropped_expired = 0
+        self.dropped_memory = 0
         self.dropped_no_member = 0
         self.dropped_queue_full = 0
         self.dropped_session_end = 0
         self.dropped_slow = 0
         self.dropped_too_large = 0
         self.held = 0
+        self.memory_full = False
         self.packets_received = 0
+        self.packets_sent = 0
         self.publish_bytes_received = 0
         self.publish_bytes_sent = 0
         self.publish_received = 0
         self.publish_sent = 0
+        self.refused_clients = 0
+        self.refused_connections = 0
+        self.refused_memory = 0
+        self.refused_publishes = 0
+        self.refused_rate = 0
+        self.sessions_expired = 0
+        self.throttled = 0
 
     def dropped(self) -> dict[str, int]:
         """Messages not delivered, by cause."""
@@ -66,4 +98,12 @@ class Metrics:
             name.removeprefix("dropped_"): getattr(self, name)
             for name in self.__slots__
             if name.startswith("dropped_")
+        }
+
+    def refused(self) -> dict[str, int]:
+        """Connections, clients and messages that were refused, by cause."""
+        return {
+            name.removeprefix("refused_"): getattr(self, name)
+            for name in self.__slots__
+            if name.startswith("refused_")
         }

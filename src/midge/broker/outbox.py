@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Final
 
 from midge.broker.backlog import Backlog
 from midge.broker.delivery import MQTT_3, Delivery
+from midge.broker.flight import Flight
 from midge.broker.metrics import Metrics
 from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
 from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.aliases import OutboundAliases
 from midge.mqtt.encode import encode_ack
-from midge.mqtt.inflight import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ class Outbox:
         self.form: int = MQTT_3
         self.link: Link | None = None
         self.open = False
-        self.outgoing: Outgoing[Delivery] = Outgoing()
+        self.outgoing = Flight(settings)
         self.owed = 0
         self.packet_bytes_max = 0
         self.queue: deque[Delivery | Backlog] | None = None
@@ -149,6 +149,7 @@ class Outbox:
         for packet_id in outgoing.released:
             if packet_id not in unsafe:
                 self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
+                self._metrics.packets_sent += 1
         if outgoing.waiting:
             again = deque(one for one in outgoing.waiting if one not in unsafe)
             self._resend = again or None
@@ -206,6 +207,7 @@ class Outbox:
             self._dirty.append(self)
         self.chunks.append(run)
         self.used += len(run)
+        self._metrics.packets_sent += count
         self._metrics.publish_sent += count
         self._metrics.publish_bytes_sent += payload
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
@@ -244,6 +246,7 @@ class Outbox:
             chunks.append(head)
             chunks.append(tail)
         self.used += size
+        self._metrics.packets_sent += 1
         self._metrics.publish_sent += 1
         self._metrics.publish_bytes_sent += len(delivery.message.payload)
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
@@ -261,6 +264,10 @@ class Outbox:
     def _admits(self, delivery: Delivery) -> bool:
         """Whether the limits of the queue leave room; where not, the message is dropped."""
         settings = self._settings
+        if self._metrics.memory_full:
+            self.dropped += 1
+            self._metrics.dropped_memory += 1
+            return False
         messages_max = settings.queued_messages_max
         bytes_max = settings.queued_bytes_max
         if (messages_max and self.queued_messages >= messages_max) or (
@@ -387,7 +394,7 @@ class Outbox:
             head, tail = delivery.parts_aliased(self.aliases, now, self.packet_bytes_max)
         size = len(head) + len(tail) + 2
         if self.packet_bytes_max and size > self.packet_bytes_max:
-            del self.outgoing.waiting[packet_id]
+            self.outgoing.drop(packet_id)
             self.dropped += 1
             self._metrics.dropped_too_large += 1
             return
@@ -396,7 +403,9 @@ class Outbox:
         first = bytes((head[0] | dup,))
         self.chunks.append(first + head[1:] + packet_id.to_bytes(2, "big") + tail)
         self.used += size
+        self._metrics.packets_sent += 1
         self._metrics.publish_sent += 1
+        self._metrics.publish_bytes_sent += len(delivery.message.payload)
 
     def written(self, now: float) -> None:
         """The transport took all chunks and has room for more."""
@@ -415,7 +424,7 @@ class Outbox:
         """
         for packet_id, delivery in list(self.outgoing.waiting.items()):
             if not allowed(delivery.message):
-                del self.outgoing.waiting[packet_id]
+                self.outgoing.drop(packet_id)
         if self.queue is None:
             return
         kept: deque[Delivery | Backlog] = deque()

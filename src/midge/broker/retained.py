@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.message import Message
+from midge.limits import SLICE_ENTRIES
+from midge.message import NEVER, Message
 from midge.topics.trie import TopicTree
 
 if TYPE_CHECKING:
@@ -12,11 +13,18 @@ if TYPE_CHECKING:
 
 
 class Retained:
-    """The store of retained messages."""
+    """The store of retained messages.
 
-    __slots__ = ("_tree", "journal")
+    Attributes:
+        bytes: their payload in all.
+    """
+
+    __slots__ = ("_expiring", "_tree", "bytes", "journal")
 
     def __init__(self) -> None:
+        self.bytes = 0
+        # When the messages that expire do so; to be found without walking the tree.
+        self._expiring: dict[str, float] = {}
         self._tree: TopicTree[Message] = TopicTree()
         #: Where changes are noted, if they are to outlive the process.
         self.journal: Journal | None = None
@@ -29,9 +37,23 @@ class Retained:
         if self.journal is not None and not message.topic.startswith("$SYS"):
             self._note(self.journal, message)
         if message.payload:
-            self._tree.set(message.topic, message)
+            self._set(message)
         else:
-            self._tree.delete(message.topic)
+            self._delete(message.topic)
+
+    def _set(self, message: Message) -> None:
+        before = self._tree.set(message.topic, message)
+        self.bytes += len(message.payload) - (0 if before is None else len(before.payload))
+        if message.expires_at != NEVER:
+            self._expiring[message.topic] = message.expires_at
+        elif self._expiring:
+            self._expiring.pop(message.topic, None)
+
+    def _delete(self, topic: str) -> None:
+        before = self._tree.delete(topic)
+        if before is not None:
+            self.bytes -= len(before.payload)
+            self._expiring.pop(topic, None)
 
     def _note(self, journal: Journal, message: Message) -> None:
         previous = self._tree.get(message.topic)
@@ -42,7 +64,7 @@ class Retained:
 
     def restore(self, message: Message) -> None:
         """Take a message from the store."""
-        self._tree.set(message.topic, message)
+        self._set(message)
 
     def get(self, topic: str) -> Message | None:
         """The retained message of one topic."""
@@ -60,5 +82,21 @@ class Retained:
         for topic in expired:
             if self.journal is not None:
                 self.journal.drop_retained(topic, self._tree.get(topic))
-            self._tree.delete(topic)
+            self._delete(topic)
         return found
+
+    def expired(self, now: float) -> list[str]:
+        """The topics whose messages have expired."""
+        return [topic for topic, when in self._expiring.items() if when <= now]
+
+    def remove_expired(self, topics: list[str], now: float) -> None:
+        """Remove some of :meth:`expired`, as many as one step may hold, taking them off the list.
+
+        What was replaced meanwhile stays.
+        """
+        for topic in topics[-SLICE_ENTRIES:]:
+            if self._expiring.get(topic, NEVER) <= now:
+                if self.journal is not None:
+                    self.journal.drop_retained(topic, self._tree.get(topic))
+                self._delete(topic)
+        del topics[-SLICE_ENTRIES:]

@@ -46,6 +46,7 @@ class Absence:
         if self.ends_at <= now:
             self.ends_at = NEVER
             self._broker.sessions.end(self.session, now)
+            self._broker.metrics.sessions_expired += 1
             self._broker.hooks.session_expired(self.session.client_id)
 
 

@@ -25,6 +25,7 @@ from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
 from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
+from midge.broker.rates import Bucket
 from midge.errors import ProtocolError
 from midge.limits import RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
 from midge.links import mqtt_connect
@@ -65,11 +66,14 @@ class MqttLink(Link):
         closing: write what is queued, then close.
         authentication: an exchange of AUTH packets that is under way.
         waiting: a decision without which nothing more of this client is handled.
+        rested_until: it comes faster than its rate limit, and is not read before this.
     """
 
     __slots__ = (
         "_asked",
+        "_byte_rate",
         "_held_back",
+        "_message_rate",
         "_ticket",
         "_trace",
         "_unsafe",
@@ -87,6 +91,7 @@ class MqttLink(Link):
         "plain",
         "port",
         "problem_information",
+        "rested_until",
         "waiting",
     )
 
@@ -124,6 +129,11 @@ class MqttLink(Link):
         self._unsafe: deque[tuple[int, int, int, int]] = deque()
         self.waiting: Pending | None = None
         self._held_back: list[p.Packet] = []
+        self.rested_until = 0.0
+        self._message_rate: Bucket | None = None
+        self._byte_rate: Bucket | None = None
+        if settings.rate_limit_messages or settings.rate_limit_bytes:
+            self._limit_rate(now)
         self._ticket: Ticket | None = broker.deadlines.add(self)
         broker.metrics.connections += 1
 
@@ -133,8 +143,20 @@ class MqttLink(Link):
         """Read a chunk from the client."""
         if self.end_reason >= 0:
             return  # it is being closed, and what it still says is nobody's affair
+        metrics = self.broker.metrics
+        metrics.bytes_received += len(data)
+        size = len(data)
+        before = metrics.publish_received
+        self._receive(data, now)
         connection = self.connection
-        self.broker.metrics.bytes_received += len(data)
+        if connection.packets_sent:
+            metrics.packets_sent += connection.packets_sent
+            connection.packets_sent = 0
+        if self._byte_rate is not None or self._message_rate is not None:
+            self._take_from_rate(size, metrics.publish_received - before, now)
+
+    def _receive(self, data: bytes, now: float) -> None:
+        connection = self.connection
         data = connection.take_pending(data)
         if self.plain and data and data[0] == _PLAIN:
             broker = self.broker
@@ -194,6 +216,7 @@ class MqttLink(Link):
         self.closing = True
         self.plain = False
         self.connection.receive_eof(now)
+        self.broker.metrics.packets_sent += self.connection.packets_sent
         if self._unsafe:
             self._unsafe.clear()
             assert self.broker.keeper is not None
@@ -217,6 +240,8 @@ class MqttLink(Link):
         """See :meth:`Link.next_deadline`."""
         if self.closing:
             return None
+        if self.rested_until:
+            return self.rested_until
         when = self.connection.next_deadline()
         identity = self.identity
         if identity is not None and identity.valid_until != NEVER:
@@ -225,6 +250,12 @@ class MqttLink(Link):
 
     def tick(self, now: float) -> None:
         """Keep alive, the time limit for CONNECT, and that of what the client came in with."""
+        if self.rested_until:
+            if self.rested_until > now:
+                return
+            self.rested_until = 0.0
+            self.connection.heard(now)  # that it was not heard was our doing
+            self.broker.released.append(self)
         for event in self.connection.tick(now):
             if isinstance(event, Violation):
                 self._violated(event, now)
@@ -236,8 +267,39 @@ class MqttLink(Link):
         """See :meth:`Link.rules_changed`."""
         settings = self.broker.settings
         self._asked = self.broker.authorizer is not None or settings.payload_bytes_max > 0
+        self._trace = self.broker.hooks.trace
         if self.session is not None:
             self.plain = self._may_be_plain()
+
+    def rates_changed(self, now: float) -> None:
+        """See :meth:`Link.rates_changed`."""
+        self._limit_rate(now)
+        if self.rested_until and self._message_rate is None and self._byte_rate is None:
+            self.rested_until = now
+            self.watch()
+
+    def _limit_rate(self, now: float) -> None:
+        settings = self.broker.settings
+        messages, size = settings.rate_limit_messages, settings.rate_limit_bytes
+        self._message_rate = Bucket(messages, now) if messages else None
+        self._byte_rate = Bucket(size, now) if size else None
+
+    def _take_from_rate(self, size: int, messages: int, now: float) -> None:
+        """Count what was read, and let the client rest where that was too much."""
+        wait_s = 0.0
+        if self._byte_rate is not None:
+            wait_s = self._byte_rate.take(size, now)
+        if self._message_rate is not None:
+            wait_s = max(wait_s, self._message_rate.take(messages, now))
+        if wait_s > 0 and not self.closing:
+            self.rested_until = now + wait_s
+            self.broker.metrics.throttled += 1
+            self.broker.hooks.throttled(self, wait_s)
+            self.watch()
+
+    def is_held(self) -> bool:
+        """Whether it is not to be read now: for others, for a decision, or for its own haste."""
+        return self.held_by is not None or self.waiting is not None or self.rested_until > 0
 
     def close(self) -> None:
         """Say the goodbye that the core asked for; the shell closes afterwards."""
@@ -318,6 +380,9 @@ class MqttLink(Link):
             self._publish_later(packet, session, keeper)
             return
         metrics = broker.metrics
+        if metrics.memory_full and (packet.qos or packet.retain):
+            self._refuse_for_memory(packet, session, now)
+            return
         metrics.publish_received += 1
         metrics.publish_bytes_received += len(packet.payload)
         qos = packet.qos
@@ -351,6 +416,18 @@ class MqttLink(Link):
                     self._judged(packet, session, decision, now)
                     return
         self._pass_on(packet, session, now)
+
+    def _refuse_for_memory(self, packet: p.Publish, session: Session, now: float) -> None:
+        """The memory is at its limit: take nothing that would have to be kept."""
+        self.broker.metrics.refused_memory += 1
+        text = "memory_limit is reached"
+        if self.connection.version != 5:
+            # 3.1.1 cannot refuse a message: without an acknowledgement, it will come again.
+            self.fail(int(Reason.QUOTA_EXCEEDED), text, now)
+        elif packet.qos == 2 and packet.packet_id in session.incoming:
+            self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
+        else:
+            self._refuse_publish(packet, session, text, int(Reason.QUOTA_EXCEEDED))
 
     def _judged(self, packet: p.Publish, session: Session, decision: Decision, now: float) -> None:
         """Whether it may be published was decided, at once or later."""
@@ -405,6 +482,7 @@ class MqttLink(Link):
         return 0, ""
 
     def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
+        self.broker.metrics.refused_publishes += 1
         self.broker.hooks.denied(session.client_id, "publish", packet.topic, text)
         # 3.1.1 has no way to refuse a publish: it is acknowledged and goes nowhere (3.3.5).
         if self.connection.version != 5:

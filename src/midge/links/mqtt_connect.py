@@ -43,6 +43,7 @@ class Authentication:
 
 def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
     """A client wants to come in."""
+    link.broker.metrics.connects += 1
     properties = packet.properties
     if properties is not None:
         link.problem_information = properties.get_int(props.REQUEST_PROBLEM_INFORMATION, 1) == 1
@@ -274,6 +275,10 @@ def accept(
     identity = link.identity
     assert identity is not None
     connection = link.connection
+    full = _no_room(link, client_id)
+    if full is not None:
+        refuse(link, client_id, int(Reason.SERVER_BUSY), full, now, "server busy")
+        return
     keepalive_s = packet.keepalive_s
     if _keepalive_too_long(link, keepalive_s):
         keepalive_s = broker.settings.max_keepalive_s
@@ -306,6 +311,21 @@ def _is_somebody_elses(link: MqttLink, identity: Identity) -> bool:
         return False
     session = link.broker.sessions.get(identity.client_id)
     return session is not None and session.username != identity.username
+
+
+def _no_room(link: MqttLink, client_id: str) -> str | None:
+    """Why one more session cannot be had; ``None`` where it can, or is there already."""
+    broker = link.broker
+    if broker.sessions.get(client_id) is not None:
+        return None
+    most = broker.settings.clients_max
+    if 0 <= most <= len(broker.sessions):
+        broker.metrics.refused_clients += 1
+        return f"there are {most} clients, as many as global_max_clients allows"
+    if broker.metrics.memory_full:
+        broker.metrics.refused_memory += 1
+        return "memory_limit is reached"
+    return None
 
 
 def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None:

@@ -96,6 +96,8 @@ class Connection:
         state: see :mod:`midge.mqtt.states`.
         closing: the goodbye is queued or was received: send what is queued, then close.
         out: bytes queued for the peer, in order. The broker's outbox appends here.
+        packets_sent: how many were queued here. Its owner may take them off, having counted them;
+            what an outbox appends is the outbox's to count.
         keepalive_s: 0 for none.
         receive_maximum: how many QoS 1 and 2 messages the peer may have unacknowledged; 0: any.
         peer_packet_bytes_max: the largest packet that the peer takes; 0: any.
@@ -118,6 +120,7 @@ class Connection:
         "keepalive_s",
         "out",
         "packet_bytes_max",
+        "packets_sent",
         "peer_packet_bytes_max",
         "receive_maximum",
         "role",
@@ -137,6 +140,7 @@ class Connection:
         self.version = version
         self.closing = False
         self.out: list[bytes] = []
+        self.packets_sent = 0
         self.packet_bytes_max = packet_bytes_max
         # Up to here a packet of any type is small enough; only a larger one needs a look.
         self._unchecked_bytes_max = min(packet_bytes_max, SIMPLE_PACKET_BYTES_MAX)
@@ -344,6 +348,7 @@ class Connection:
                 f"{self.peer_packet_bytes_max} that the peer takes"
             )
         self.out.append(data)
+        self.packets_sent += 1
         self._sent = now
         if packet_type == p.CONNACK:
             assert isinstance(packet, p.Connack)
@@ -366,6 +371,7 @@ class Connection:
     def send_ack(self, packet_type: int, packet_id: int, reason: int = 0) -> None:
         """Queue a PUBACK, PUBREC, PUBREL or PUBCOMP without properties."""
         self.out.append(encode_ack(packet_type, packet_id, reason, self.version))
+        self.packets_sent += 1
         self.settle(packet_type, reason)
 
     def settle(self, packet_type: int, reason: int) -> None:
@@ -401,6 +407,7 @@ class Connection:
                 # Whoever speaks an unknown version understands the oldest answer best
                 # [3.1.1: MQTT-3.1.2-2].
                 self.out.append(encode(p.Connack(V3_UNACCEPTABLE_PROTOCOL), p.MQTT_311))
+                self.packets_sent += 1
             elif self.version == p.MQTT_5 and reason != Reason.KEEP_ALIVE_TIMEOUT:
                 if reason not in reasons.ALLOWED[p.CONNACK]:
                     reason = int(Reason.PROTOCOL_ERROR)  # [MQTT-3.2.2-8]
@@ -421,6 +428,9 @@ class Connection:
             self.out.append(data)
         elif len(shorter) <= limit:
             self.out.append(shorter)
+        else:
+            return
+        self.packets_sent += 1
 
     def data_to_send(self) -> list[bytes]:
         """What is queued for the peer; the queue is empty afterwards."""

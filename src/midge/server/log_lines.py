@@ -95,9 +95,16 @@ def new_connection(address: str, port: int, listener_port: int) -> str:
     return f"New connection from {address}:{port} on port {listener_port}."
 
 
-def connection_denied(address: str) -> str:
-    """A network connection was refused because there are too many."""
-    return f"Client connection from {address} denied: max_connections exceeded."
+def connection_denied(address: str, limit: str = "max_connections") -> str:
+    """A network connection was refused because there are too many, or they come too fast."""
+    if limit == "global_max_connections":
+        limit = "max_connections"  # Mosquitto has one line for both
+    return f"Client connection from {address} denied: {limit} exceeded."
+
+
+def throttled(who: str, wait_s: float) -> str:
+    """A client is faster than its rate limit (debug)."""
+    return f"Client {who} exceeds its rate limit, not reading it for {wait_s:.2f} seconds."
 
 
 def client_connected(address: str, port: int, client_id: str, packet: p.Connect) -> str:

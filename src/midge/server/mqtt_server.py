@@ -17,6 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from midge.broker.broker import Broker
+from midge.broker.rates import ConnectRates
 from midge.limits import OUTPUT_PIECES_MAX
 from midge.links.mqtt import MqttLink
 from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
@@ -72,17 +73,13 @@ class Client(MqttLink):
         else:
             server.wake()
         server.busy_until = server.now()
-        if (
-            self.held_by is not None
-            or self.waiting is not None
-            or (self._stream.full and len(self.connection.out) > OUTPUT_PIECES_MAX)
-        ):
+        if self.is_held() or (self._stream.full and len(self.connection.out) > OUTPUT_PIECES_MAX):
             self._stream.pause_reading()
 
     def stream_writable(self) -> None:
         """See :class:`midge.net.stream.Handler`."""
         self.flush(self._server.now())
-        if self.held_by is None and self.waiting is None:
+        if not self.is_held():
             self._stream.resume_reading()
         self._server.wake()
 
@@ -137,6 +134,7 @@ class MqttServer:
         clients: all connections, also those that have not said who they are.
         touched: connections that have something to write or are to be closed.
         durability: makes safe what outlives the process; ``None`` where nothing does.
+        connect_rates: how fast addresses connect.
         busy_until: when the last chunk had been handled.
     """
 
@@ -145,6 +143,7 @@ class MqttServer:
         self.broker = Broker(settings, new_client_id, hooks)
         self.now = time.monotonic  # the loop's clock; uvloop's own stands still within a turn
         self.durability: Durability | None = None
+        self.connect_rates = ConnectRates(settings.connect_rate_limit)
         self.busy_until = 0.0
         self.clients: set[Client] = set()
         self.touched: list[Client] = []
@@ -192,15 +191,32 @@ class MqttServer:
             self._counts[id(client.listener)] -= 1
 
     def _admits(self, stream: AsyncioStream, listener: ListenerSettings) -> bool:
-        total = self.broker.settings.connections_max
+        broker = self.broker
+        total = broker.settings.connections_max
         of_listener = listener.connections_max
+        limit = ""
         if 0 <= total <= len(self.clients):
-            self.broker.hooks.not_admitted(stream.peer()[0], "global_max_connections")
+            limit = "global_max_connections"
+        elif 0 <= of_listener <= self._counts.get(id(listener), 0):
+            limit = "max_connections"
+        if limit:
+            broker.metrics.refused_connections += 1
+            broker.hooks.not_admitted(stream.peer()[0], limit)
             return False
-        if 0 <= of_listener <= self._counts.get(id(listener), 0):
-            self.broker.hooks.not_admitted(stream.peer()[0], "max_connections")
-            return False
-        return True
+        return self._comes_slowly_enough(stream)
+
+    def _comes_slowly_enough(self, stream: AsyncioStream) -> bool:
+        rates = self.connect_rates
+        rates.set_rate(self.broker.settings.connect_rate_limit)
+        if not rates.rate:
+            return True
+        address, now = stream.peer()[0], self.now()
+        if rates.admits(address, now):
+            return True
+        self.broker.metrics.refused_rate += 1
+        if rates.is_news(address, now):
+            self.broker.hooks.not_admitted(address, "connect_rate_limit")
+        return False
 
     # -- turns --------------------------------------------------------------------------------
 
@@ -235,7 +251,7 @@ class MqttServer:
             broker.released.clear()
             for link in released:
                 assert isinstance(link, Client)
-                if link.held_by is None and link.waiting is None:
+                if not link.is_held():
                     link.resume()
         if broker.dirty or self.touched or broker.ending:
             self.wake()  # what was written gave credit for more

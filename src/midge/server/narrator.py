@@ -48,7 +48,7 @@ class Narrator(Hooks):
 
     def not_admitted(self, address: str, limit: str) -> None:
         """See :class:`Hooks`."""
-        self.log.notice(lines.connection_denied(address))
+        self.log.notice(lines.connection_denied(address, limit))
 
     def failed(self, link: Link, error: Exception) -> None:
         """See :class:`Hooks`."""
@@ -76,6 +76,12 @@ class Narrator(Hooks):
             self.log.notice(
                 f"Client {client_id or '-'} [{who.address}:{who.port}] refused: {text}."
             )
+
+    def throttled(self, link: Link, wait_s: float) -> None:
+        """See :class:`Hooks`."""
+        if self.log.debug_on:
+            who = link.endpoint()
+            self.log.debug(lines.throttled(who.client_id or who.address, wait_s))
 
     def disconnected(self, link: Link, client_id: str, reason: int, text: str) -> None:
         """See :class:`Hooks`."""

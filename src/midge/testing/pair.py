@@ -213,7 +213,7 @@ class Peer:
         for chunk in chunks:
             if self.closed:
                 return
-            if self.link.held_by is not None or self.link.waiting is not None:
+            if self.link.is_held():
                 self._to_broker.append(chunk)
                 continue
             self.link.receive_data(chunk, self.world.clock.now())
@@ -224,7 +224,7 @@ class Peer:
         waiting = self._to_broker
         self._to_broker = []
         for index, chunk in enumerate(waiting):
-            if self.link.held_by is not None or self.link.waiting is not None:
+            if self.link.is_held():
                 self._to_broker = waiting[index:]
                 return
             self.link.receive_data(chunk, self.world.clock.now())
