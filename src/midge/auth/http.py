@@ -122,14 +122,14 @@ class HttpClient:
         deadline = time.monotonic() + self._timeout_s
         try:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            content = bytearray()
-            while chunk := answer.read1(_CHUNK_BYTES):
-                content += chunk
-                if len(content) > HTTP_BODY_BYTES_MAX:
-                    raise HttpError(f"{netloc}: the answer has more than {HTTP_BODY_BYTES_MAX} B")
-                if time.monotonic() > deadline:
-                    raise HttpError(f"{netloc}: the answer takes more than {self._timeout_s} s")
+            with connection.getresponse() as answer:
+                content = bytearray()
+                while chunk := answer.read1(_CHUNK_BYTES):
+                    content += chunk
+                    if len(content) > HTTP_BODY_BYTES_MAX:
+                        raise HttpError(f"{netloc}: more than {HTTP_BODY_BYTES_MAX} bytes")
+                    if time.monotonic() > deadline:
+                        raise HttpError(f"{netloc}: it takes more than {self._timeout_s} s")
         except BaseException:
             connection.close()
             raise
