@@ -26,11 +26,12 @@ ARGON2ID: Final = "argon2id"
 #: The kinds of hashes, by the names that ``mosquitto_passwd -H`` has for them.
 KINDS: Final = (ARGON2ID, PBKDF2, SHA512)
 
-#: Bytes of the salt in a new hash; older files have 12.
-SALT_BYTES: Final = 64
+#: Bytes of the salt in a new hash. Mosquitto 2.0 reads no other length, 2.1 reads these and its own
+#: 64; so a file can be taken back to either.
+SALT_BYTES: Final = 12
 #: Rounds of PBKDF2 in a new hash, as in Mosquitto 2.1.
 ITERATIONS_DEFAULT: Final = 1000
-_SALTS: Final = (12, SALT_BYTES)
+_SALTS: Final = (SALT_BYTES, 64)
 _DIGEST_BYTES: Final = 64
 #: Argon2id as Mosquitto 2.1 makes it: one pass over 46 MiB in one lane.
 _ARGON2_PASSES: Final = 1

@@ -40,6 +40,15 @@ def test_a_hash_is_read_back_and_fits_its_password_only(kind: str, password: byt
     assert not verify(stored, password + b"\0")
 
 
+@pytest.mark.parametrize("length", [12, 64])
+@pytest.mark.parametrize("kind", [SHA512, PBKDF2])
+def test_salts_of_mosquitto_2_0_and_2_1_are_read(kind: str, length: int) -> None:
+    stored = read_hash(make_hash(kind, b"secret", b"s" * length, 3).encoded)
+    assert verify(stored, b"secret")
+    with pytest.raises(ValueError, match="another length"):
+        read_hash(make_hash(kind, b"secret", b"s" * 13, 3).encoded)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_password_is_compared_whole_and_not_up_to_a_nul(kind: str) -> None:
     stored = make_hash(kind, b"secret", SALT, 3)
