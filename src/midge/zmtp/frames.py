@@ -1,6 +1,6 @@
 """Frames: flags, a length of one or eight bytes, a body (RFC 37, framing; the same in RFC 15).
 
-Reading is where the time goes, so ``FrameReader._read_short`` is one loop over a chunk,
+Reading is where the time goes, so ``FrameReader._read_whole`` is one loop over a chunk,
 without a call or an object per message that is not the message. Programs tend to send runs of
 messages of one size; a run is recognised by comparing every header of it at once (a slice with a
 step), and cut by one call of :mod:`struct`. That is four times as fast as the loop, and exact: by
@@ -98,8 +98,8 @@ def encode_many(bodies: Sequence[bytes]) -> bytes:
     if not bodies:
         return b""
     size = len(bodies[0])
-    if size < _SHORT and len(set(map(len, bodies))) == 1:
-        header = SHORT_LAST[size]
+    if len(set(map(len, bodies))) == 1:
+        header = SHORT_LAST[size] if size < _SHORT else encode_header(0, size)
         return header + header.join(bodies)
     pieces: list[bytes] = []
     for body in bodies:
@@ -256,7 +256,7 @@ class FrameReader:
             # Where the user's limit is smaller than what a short frame can hold, every frame goes
             # the long way, where its size is looked at.
             if not self._left and self.frame_bytes_max >= _SHORT:
-                self._read_short(items)
+                self._read_whole(items)
             flags = self.next_frame()
             if flags < 0:
                 return False
@@ -282,24 +282,45 @@ class FrameReader:
         else:
             items.append(body)
 
-    def _read_short(self, items: list[bytes | list[bytes]]) -> None:
-        """Read short frames of messages, up to the first frame that is something else."""
+    def _read_whole(self, items: list[bytes | list[bytes]]) -> None:
+        """Read the frames of messages that have come whole, up to one that is something else."""
         append = items.append
         parts = self._parts
         data = self._data
         pos = self._pos
         size = len(data)
+        longest = self.frame_bytes_max
+        header = b""  # the last long one, and what it says
+        long_length = 0
         before = -1
-        same = 0  # how many messages in a row were one frame of this length
+        same = 0  # how many messages in a row were one short frame of this length
         while pos + 1 < size:
             flags = data[pos]
-            length = data[pos + 1]
-            end = pos + 2 + length
-            if flags > MORE or end > size:
-                break
-            body = data[pos + 2 : end]
+            if flags > MORE:
+                start = pos + 9
+                if data[pos:start] == header:
+                    # Often the same as the one before: then it need not be taken apart.
+                    end = start + long_length
+                else:
+                    if flags > MORE | LONG or start > size:
+                        break
+                    long_length = int.from_bytes(data[pos + 1 : start], "big")
+                    if long_length > longest:
+                        break
+                    header = data[pos:start]
+                    end = start + long_length
+                if end > size:
+                    break
+                length = -1
+                body = data[start:end]
+            else:
+                length = data[pos + 1]
+                end = pos + 2 + length
+                if end > size:
+                    break
+                body = data[pos + 2 : end]
             pos = end
-            if flags:
+            if flags & MORE:
                 parts.append(body)
                 if len(parts) > ZMTP_PARTS_MAX:
                     raise ZmtpError("a message has too many parts", MALFORMED_MESSAGE)
@@ -309,7 +330,7 @@ class FrameReader:
                 parts = self._parts = []
             else:
                 append(body)
-                if length != before:
+                if length != before or length < 0:
                     before = length
                     if same > 0:
                         same = 0
