@@ -18,6 +18,10 @@ settings.register_profile(
 )
 settings.load_profile("midge")
 
+# A broker that root starts would become another user, who cannot read what tests write.
+if os.geteuid() == 0:
+    os.environ.setdefault("PUID", "0")
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose peer is missing, with the reason; in CI that is a failure."""

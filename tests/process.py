@@ -77,7 +77,7 @@ class BrokerProcess:
             if self.process.poll() is not None:
                 self.running.remove(self)
                 raise RuntimeError(f"the broker ended at once:\n{self.log()}")
-            if " running" in self.log():
+            if re.search(r"version \S+ running", self.log()):
                 return
             time.sleep(0.01)
         self.stop()

@@ -25,8 +25,8 @@ from midge.clock import SystemClock
 from midge.config.settings import Settings
 from midge.mqtt import packets as p
 from midge.mqtt.connection import CLIENT, Connection
-from midge.server.app import LoopErrors
 from midge.server.logs import Log
+from midge.server.loop_errors import LoopErrors
 from tests.process import BrokerProcess, free_port
 
 MIDGE = [sys.executable, "-m", "midge", "broker"]

@@ -683,7 +683,7 @@ class MqttLink(Link):
 
     def begin(self, session: Session) -> None:
         """The client was accepted: its session's outbox writes to this connection from here on."""
-        self.plain = self._may_be_plain()
+        self.rules_changed()  # they may have while it was coming in
         session.link = self
 
     def _may_be_plain(self) -> bool:

@@ -1,40 +1,33 @@
-"""From settings to a running broker process: what ``midge broker`` does.
+"""From a command line to a running broker process: what ``midge broker`` does.
 
-The order of the start is Mosquitto's: configuration, into the background, pid file, log, listening
-sockets, "running". What is wrong with the configuration ends it with status 3, a port that cannot
-be listened on with status 1, each with its message on standard error.
+The order of the start is Mosquitto's: configuration, another user, into the background, pid file,
+log, listening sockets, "running". What is wrong with the configuration or the user ends it with
+status 3, a port that cannot be listened on with status 1, each with its message on standard error.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import functools
 import os
-import signal
-import socket
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from midge import __version__
 from midge.clock import SystemClock
 from midge.config.settings import local_configuration
 from midge.errors import ConfigError
-from midge.net.listener import open_tcp, open_unix
 from midge.server import log_lines as lines
+from midge.server import process, signals
+from midge.server.listeners import Listeners
 from midge.server.logs import Log, open_log
-from midge.server.mqtt_server import MqttServer
-from midge.server.narrator import Narrator
-from midge.server.security import Security
+from midge.server.service import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, Service, error_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
-    from midge.config.settings import Configuration, ListenerSettings, Settings
-
-EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_CONFIG: Final = 3
+    from midge.config.settings import Configuration
 
 
 def run(
@@ -69,16 +62,31 @@ def run(
             print(line, file=sys.stderr)
         print("Configuration file is OK.", file=sys.stderr)
         return EXIT_OK
-    if daemon:
-        daemonise()
     settings = configuration.settings
-    if settings.pid_file is not None and not write_pid(settings.pid_file):
-        return EXIT_FAILED
-    _stop_early_on_signals()
-    log = open_log(settings, SystemClock(), quiet=quiet, verbose=verbose)
     try:
-        return _run_logged(configuration, config_file, log)
-    except _StoppedEarly:
+        process.drop_privileges(settings.user, os.environ, _noting(configuration))
+        process.set_umask(os.environ)
+    except process.ProcessError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    if daemon:
+        process.daemonise()
+    if settings.pid_file is not None and not process.write_pid(settings.pid_file):
+        return EXIT_FAILED
+    signals.handle_early()
+    log = open_log(settings, SystemClock(), quiet=quiet, verbose=verbose)
+    read_again = None if config_file is None else functools.partial(load, config_file, ports)
+    try:
+        _begin_log(configuration, config_file, log)
+        listeners = Listeners(log)
+        if not listeners.open(configuration):
+            return EXIT_FAILED
+        status = run_in_loop(
+            _serve(configuration, read_again, listeners, log, quiet=quiet, verbose=verbose)
+        )
+        log.information(lines.terminating(__version__))
+        return status
+    except signals.StoppedEarly:
         return EXIT_OK
     finally:
         log.close()
@@ -87,18 +95,9 @@ def run(
                 os.unlink(settings.pid_file)
 
 
-class _StoppedEarly(BaseException):
-    """SIGTERM or SIGINT came before there was an event loop to handle it."""
-
-
-def _stop_early_on_signals() -> None:
-    def stop(number: int, frame: object) -> None:
-        raise _StoppedEarly
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN):
-        signal.signal(number, signal.SIG_IGN)  # their default is to end us
+def _noting(configuration: Configuration) -> Callable[[str, str], None]:
+    """Takes what there is to say before there is a log."""
+    return lambda kind, line: configuration.messages.append((kind, line))
 
 
 def load(config_file: str | None, ports: tuple[int, ...]) -> Configuration:
@@ -142,34 +141,7 @@ def report(error: ConfigError) -> None:
         print(line, file=sys.stderr)
 
 
-def error_lines(error: ConfigError) -> list[str]:
-    """What to say about an error: what is wrong, then where, the main file last."""
-    return [str(error), *getattr(error, "__notes__", ())]
-
-
-def daemonise() -> None:
-    """Go into the background: a session of its own, no terminal."""
-    if os.fork():
-        os._exit(0)
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
-
-
-def write_pid(path: str) -> bool:
-    """Write the process id to a file; false, with a message, where that fails."""
-    try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
-    except OSError as error:
-        print(f"Error: Unable to write pid file: {error}.", file=sys.stderr)
-        return False
-    return True
-
-
-def _run_logged(configuration: Configuration, config_file: str | None, log: Log) -> int:
+def _begin_log(configuration: Configuration, config_file: str | None, log: Log) -> None:
     for kind, line in configuration.messages:
         log.write(kind, line)
     log.information(lines.starting(__version__))
@@ -180,50 +152,19 @@ def _run_logged(configuration: Configuration, config_file: str | None, log: Log)
     if configuration.local_only:
         for line in lines.LOCAL_ONLY:
             log.information(line)
-    opened = open_listeners(configuration, log)
-    if opened is None:
-        return EXIT_FAILED
-    status = run_in_loop(serve(configuration, opened, log))
-    log.information(lines.terminating(__version__))
-    return status
 
 
-def open_listeners(
-    configuration: Configuration, log: Log
-) -> list[tuple[socket.socket, ListenerSettings]] | None:
-    """Open all listening sockets; ``None``, with the reason in the log, where one fails."""
-    opened: list[tuple[socket.socket, ListenerSettings]] = []
-    for listener in configuration.listeners:
-        try:
-            for listening in _open(listener):
-                _log_opening(listening, listener, log)
-                opened.append((listening, listener))
-        except OSError as error:
-            if configuration.local_only and error.errno in (
-                errno.EADDRNOTAVAIL,
-                errno.EAFNOSUPPORT,
-            ):
-                continue  # a machine with one of the two loopback addresses is well served
-            log.error(f"Error: {error.strerror or error}")
-            for listening, _ in opened:
-                listening.close()
-            return None
-    return opened
-
-
-def _open(listener: ListenerSettings) -> list[socket.socket]:
-    if listener.unix_path is not None:
-        return [open_unix(listener.unix_path)]
-    family = {None: 0, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}[listener.socket_domain]
-    return open_tcp(listener.host, listener.port, int(family))
-
-
-def _log_opening(listening: socket.socket, listener: ListenerSettings, log: Log) -> None:
-    if listener.unix_path is not None:
-        log.information(lines.opening_unix(listener.unix_path))
-        return
-    family = "ipv6" if listening.family == socket.AF_INET6 else "ipv4"
-    log.information(lines.opening(family, listening.getsockname()[1]))
+async def _serve(
+    configuration: Configuration,
+    read_again: Callable[[], Configuration] | None,
+    listeners: Listeners,
+    log: Log,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    service = Service(configuration, read_again, listeners, log, quiet=quiet, verbose=verbose)
+    return await service.serve()
 
 
 def run_in_loop(main: Coroutine[object, object, int]) -> int:
@@ -235,89 +176,3 @@ def run_in_loop(main: Coroutine[object, object, int]) -> int:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
-
-
-class LoopErrors:
-    """What the event loop has to complain about, as lines of the log.
-
-    Running out of file descriptors comes thousands of times a second, so it is said at most once in
-    ``REPEAT_S``.
-    """
-
-    REPEAT_S: Final = 10.0
-    _SCARCE: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._quiet_until = 0.0
-
-    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """The loop's exception handler."""
-        error = context.get("exception")
-        if not isinstance(error, OSError) or error.errno not in self._SCARCE:
-            what = "" if error is None else f": {type(error).__name__}: {error}"
-            self._log.error(f"Error: {context.get('message', 'unexpected error')}{what}")
-            return
-        if loop.time() >= self._quiet_until:
-            self._quiet_until = loop.time() + self.REPEAT_S
-            self._log.error(
-                f"Error: Unable to accept new connection: {error.strerror}. Clients must wait; "
-                'increase "ulimit -n", or set global_max_connections below it.'
-            )
-
-
-async def serve(
-    configuration: Configuration,
-    opened: list[tuple[socket.socket, ListenerSettings]],
-    log: Log,
-) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    settings = configuration.settings
-    server = MqttServer(settings, Narrator(log, settings.connection_messages))
-    security = Security(server, asyncio.get_running_loop(), SystemClock(), log)
-    try:
-        security.apply(security.plan(configuration))
-    except ConfigError as error:
-        for line in error_lines(error):
-            log.error(line)
-        security.close()
-        return EXIT_CONFIG
-    if settings.persistence and not keep_state(server, settings, log):
-        return EXIT_FAILED
-    stop = asyncio.Event()
-    asyncio.get_running_loop().set_exception_handler(LoopErrors(log))
-    _handle_signals(stop, log)
-    for listening, listener in opened:
-        await server.listen(listening, listener)
-    log.information(lines.running(__version__))
-    await stop.wait()
-    await server.close()
-    security.close()
-    for listener in configuration.listeners:
-        if listener.unix_path is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(listener.unix_path)
-    return EXIT_OK
-
-
-def keep_state(server: MqttServer, settings: Settings, log: Log) -> bool:
-    """Have the server remember; false, with the reason in the log, where that cannot be."""
-    from midge.server.persistence import keep  # most brokers start without SQLite
-
-    return keep(server, settings, log)
-
-
-def _handle_signals(stop: asyncio.Event, log: Log) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    # Whoever rotates logs or saves a database of Mosquitto sends these; none of them may end us.
-    loop.add_signal_handler(signal.SIGHUP, _hang_up, log)
-    loop.add_signal_handler(signal.SIGRTMIN, log.reopen)
-    for number in (signal.SIGUSR1, signal.SIGUSR2):
-        loop.add_signal_handler(number, lambda: None)
-
-
-def _hang_up(log: Log) -> None:
-    log.reopen()
-    log.warning("Warning: the log was reopened; settings are not reloaded while midge runs.")

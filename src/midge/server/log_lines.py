@@ -26,6 +26,11 @@ LOCAL_ONLY: Final = (
 NO_WILL: Final = "No will message specified."
 
 
+def version(number: str) -> str:
+    """What ``$SYS/broker/version`` says."""
+    return f"midge version {number}"
+
+
 def starting(version: str) -> str:
     """The broker starts (information)."""
     return f"midge version {version} starting"

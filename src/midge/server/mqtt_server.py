@@ -156,8 +156,8 @@ class MqttServer:
 
     # -- listening ----------------------------------------------------------------------------
 
-    async def listen(self, listening: socket.socket, listener: ListenerSettings) -> None:
-        """Accept connections from a listening socket."""
+    async def listen(self, listening: socket.socket, listener: ListenerSettings) -> asyncio.Server:
+        """Accept connections from a listening socket, until what is returned is closed."""
         buffer = self._buffer
         name = listening.getsockname()
         port = name[1] if isinstance(name, tuple) else 0
@@ -173,6 +173,7 @@ class MqttServer:
         else:
             server = await self._loop.create_server(protocol, sock=listening, backlog=1024)
         self._servers.append(server)
+        return server
 
     def _open(self, stream: AsyncioStream, listener: ListenerSettings, port: int) -> Client | None:
         if not self._admits(stream, listener):

@@ -35,6 +35,11 @@ class Narrator(Hooks):
         self.trace = log.debug_on
         self._connections = connection_messages
 
+    def set(self, connection_messages: bool) -> None:
+        """Go by the log as it is now, and by this word on clients that come and go."""
+        self.trace = self.log.debug_on
+        self._connections = connection_messages
+
     @classmethod
     def to_logging(cls, logger: logging.Logger) -> Narrator:
         """A narrator for a broker inside a program: the standard library's logging."""

@@ -1,0 +1,234 @@
+"""The broker as a service: everything that belongs to one, put together in an event loop.
+
+:meth:`Service.serve` runs from the first accepted connection to the last goodbye. In between it
+does what signals ask for. What a reload does stands in :mod:`midge.server.reload`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from midge import __version__
+from midge.broker.expiry import RetainedExpiry
+from midge.clock import SystemClock
+from midge.errors import ConfigError
+from midge.limits import SLICE_ENTRIES, STOP_TIMEOUT_S
+from midge.server import log_lines as lines
+from midge.server import signals
+from midge.server.log_sinks import TopicSink
+from midge.server.logs import Log, open_sinks, types_of
+from midge.server.loop_errors import LoopErrors
+from midge.server.memory import MemoryGuard
+from midge.server.mqtt_server import MqttServer
+from midge.server.narrator import Narrator
+from midge.server.reload import Reload
+from midge.server.security import Security
+from midge.server.sys_tree import SysPublisher, publish_log
+from midge.server.systemd import Supervisor
+from midge.server.tree import tree_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from midge.config.settings import Configuration
+    from midge.server.listeners import Listeners
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 3
+
+
+class Service:
+    """A running broker with all that surrounds it.
+
+    Args:
+        configuration: what it runs with.
+        read_again: reads it anew, for a reload; ``None`` where there is no file.
+        listeners: open already.
+        log: where everything is told.
+        quiet, verbose: the command line's word about the log.
+
+    Attributes:
+        configuration: what it runs with now.
+        listeners: where it listens.
+        server: the broker on the loop.
+        security: who may.
+        memory, sys_tree, expiry, narrator, topics: its other parts, for a reload.
+    """
+
+    __slots__ = (
+        "_again",
+        "_quiet",
+        "_stop",
+        "_supervisor",
+        "_verbose",
+        "configuration",
+        "expiry",
+        "listeners",
+        "log",
+        "memory",
+        "narrator",
+        "read_again",
+        "reloading",
+        "security",
+        "server",
+        "sys_tree",
+        "topics",
+    )
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        read_again: Callable[[], Configuration] | None,
+        listeners: Listeners,
+        log: Log,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        clock = SystemClock()
+        settings = configuration.settings
+        self.configuration = configuration
+        self.read_again = read_again
+        self.listeners = listeners
+        self.log = log
+        self._quiet = quiet
+        self._verbose = verbose
+        self._stop = asyncio.Event()
+        self._supervisor = Supervisor(os.environ)
+        self._again = False
+        self.reloading: asyncio.Task[None] | None = None
+        self.narrator = Narrator(log, settings.connection_messages)
+        self.server = MqttServer(settings, self.narrator)
+        self.security = Security(self.server, loop, clock, log)
+        self.topics = TopicSink(self._log_waits)
+        self.expiry = RetainedExpiry(self.server.broker)
+        self.memory = MemoryGuard(self.server.broker, loop, log)
+        self.sys_tree = SysPublisher(self.server, loop, lines.version(__version__), clock)
+        loop.set_exception_handler(LoopErrors(log))
+
+    # -- from beginning to end -----------------------------------------------------------------
+
+    async def serve(self) -> int:
+        """Serve until something says stop; returns the exit status."""
+        status = self._prepare()
+        if status != EXIT_OK:
+            self.security.close()
+            return status
+        loop = asyncio.get_running_loop()
+        signals.handle_in(loop, self)
+        for listener in self.listeners.all:
+            await self.listeners.serve(self.server, listener)
+        self.log.information(lines.running(__version__))
+        self._supervisor.ready(self._status())
+        self._supervisor.watch(loop)
+        await self._stop.wait()
+        await self._end()
+        return EXIT_OK
+
+    def _prepare(self) -> int:
+        """Everything that can fail, before anybody is served."""
+        settings = self.configuration.settings
+        if "topic" in settings.log_destinations:
+            with contextlib.suppress(OSError):  # what else failed was said when the log was opened
+                self.log.set_sinks(open_sinks(settings, self.topics))
+                self.log.set_types(self.log_types(self.configuration))
+                self.narrator.trace = self.log.debug_on
+        try:
+            self.security.apply(self.security.plan(self.configuration))
+        except ConfigError as error:
+            for line in error_lines(error):
+                self.log.error(line)
+            return EXIT_CONFIG
+        if settings.persistence and not self._keep_state():
+            return EXIT_FAILED
+        self.begin_limits()
+        return EXIT_OK
+
+    def begin_limits(self) -> None:
+        """Let what depends on settings and time go by the settings as they are now."""
+        self.expiry.begin(self.server.now())
+        self.memory.begin()
+        self.sys_tree.begin()
+        self.server.wake()
+
+    async def _end(self) -> None:
+        self._supervisor.stopping()
+        if self.reloading is not None:
+            await self.reloading
+        self.sys_tree.close()
+        self.memory.close()
+        self.listeners.close()
+        await self.server.close(STOP_TIMEOUT_S)
+        self.security.close()
+        self._supervisor.close()
+
+    def _keep_state(self) -> bool:
+        from midge.server.persistence import keep  # most brokers start without SQLite
+
+        return keep(self.server, self.configuration.settings, self.log)
+
+    def log_types(self, configuration: Configuration) -> frozenset[str]:
+        """The kinds of lines that a configuration wants, unless the command line says."""
+        return types_of(configuration.settings, quiet=self._quiet, verbose=self._verbose)
+
+    def _status(self) -> str:
+        where = ", ".join(listener.settings.name() for listener in self.listeners.all)
+        return f"Serving on {where or 'nothing'}"
+
+    def _log_waits(self) -> None:
+        asyncio.get_running_loop().call_soon(publish_log, self.server, self.topics)
+
+    # -- what signals ask for ------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """See :class:`midge.server.signals.Actions`."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """See :class:`midge.server.signals.Actions`."""
+        self._again = True
+        if self.reloading is None or self.reloading.done():
+            self.reloading = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        while self._again:  # whoever asks in the middle of one means the file as it is then
+            self._again = False
+            self._supervisor.reloading()
+            await Reload(self).carry_out()
+            self._supervisor.ready(self._status())
+
+    def save(self) -> None:
+        """See :class:`midge.server.signals.Actions`."""
+        if self.server.durability is None:
+            self.log.information("Nothing to save: persistence is off.")
+        else:
+            self.log.information("Saving what is not on the disk yet.")
+            self.server.durability.commit_now()
+
+    def show_tree(self) -> None:
+        """See :class:`midge.server.signals.Actions`."""
+        self._print_some(tree_lines(self.server.broker.sessions.all()))
+
+    def _print_some(self, printed: Iterator[str]) -> None:
+        some = [line for _, line in zip(range(SLICE_ENTRIES), printed, strict=False)]
+        if not some:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.write("".join(f"{line}\n" for line in some))
+            sys.stdout.flush()
+        asyncio.get_running_loop().call_soon(self._print_some, printed)
+
+    def rotate_log(self) -> None:
+        """See :class:`midge.server.signals.Actions`."""
+        self.log.reopen()
+
+
+def error_lines(error: ConfigError) -> list[str]:
+    """What to say about an error: what is wrong, then where, the main file last."""
+    return [str(error), *getattr(error, "__notes__", ())]
