@@ -37,6 +37,7 @@ from midge.server.workers import Workers
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from midge.auth.http import HttpService
     from midge.broker.broker import Broker
@@ -133,6 +134,7 @@ class Security:
         loop: the server's loop.
         clock: the time.
         log: where trouble is told.
+        authenticators, authorizers: a program's own, asked after those that are configured.
 
     Attributes:
         hashing: the threads that check passwords, with their counters.
@@ -147,6 +149,7 @@ class Security:
         "_log",
         "_loop",
         "_now",
+        "_own",
         "_plan",
         "_timer",
         "_wake",
@@ -156,8 +159,15 @@ class Security:
     )
 
     def __init__(
-        self, server: MqttServer, loop: asyncio.AbstractEventLoop, clock: Clock, log: Log
+        self,
+        server: MqttServer,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        log: Log,
+        authenticators: Sequence[object] = (),
+        authorizers: Sequence[object] = (),
     ) -> None:
+        self._own = (authenticators, authorizers)
         self._broker: Broker = server.broker
         self._loop = loop
         self._clock = clock
@@ -196,7 +206,8 @@ class Security:
         else:
             plan.everywhere = self._place(plan, settings)
         for listener in configuration.listeners:
-            _look_at_door(plan, listener)
+            if not self._own[0]:
+                _look_at_door(plan, listener)
         return plan
 
     def _place(self, plan: Plan, settings: SecuritySettings) -> Place:
@@ -208,7 +219,8 @@ class Security:
         if len(sources) == 1 and settings.acl_file is not None:
             return Place(authenticator, sources[0])
         # With tokens alone, those whose token names no topics may do everything.
-        otherwise = None if settings.has_authorization() else ALLOWED
+        ruled = settings.has_authorization() or bool(self._own[1])
+        otherwise = None if ruled else ALLOWED
         return Place(authenticator, AuthorizerChain(sources, otherwise))
 
     def _authenticators(
@@ -231,6 +243,10 @@ class Security:
         for name in _names(settings.authenticators):
             made = plugins.load(plugins.AUTHENTICATORS, name, settings)
             sources.append(plugins.GuardedAuthenticator(name, made, self.tasks))
+        sources += [
+            plugins.GuardedAuthenticator(type(own).__name__, own, self.tasks)
+            for own in self._own[0]
+        ]
         return sources
 
     def _authorizers(
@@ -246,7 +262,7 @@ class Security:
             text = _read(file, f'Error: Unable to open acl_file "{file}"', plan)
             rules, warnings = acl_file.parse(text.decode(errors="surrogateescape"), file)
             plan.messages += [("warning", line) for line in warnings]
-            others = settings.authorizers is not None or settings.http_auth_acl_url is not None
+            others = bool(settings.authorizers or settings.http_auth_acl_url or self._own[1])
             sources.append(acl_file.AclFile(rules, settings.acl_refuse_subscribe, alone=not others))
         if service is not None and service.acl_url is not None:
             from midge.auth.http import HttpAuthorizer
@@ -255,6 +271,9 @@ class Security:
         for name in _names(settings.authorizers):
             made = plugins.load(plugins.AUTHORIZERS, name, settings)
             sources.append(plugins.GuardedAuthorizer(name, made, self.tasks))
+        sources += [
+            plugins.GuardedAuthorizer(type(own).__name__, own, self.tasks) for own in self._own[1]
+        ]
         return sources
 
     def _tokens(self, plan: Plan, settings: SecuritySettings) -> Authenticator:
