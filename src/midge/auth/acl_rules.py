@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Final
 
 from midge.topics.filters import matches
+from midge.topics.names import shown
 
 #: What a rule gives: nothing (it refuses), or one or both of these.
 NOTHING: Final = 0
@@ -254,14 +255,14 @@ def dangerous(client_id: str, username: str | None) -> str:
     """What is wrong with names that must not meet a pattern; empty where nothing is."""
     for what, name in (("user name", username), ("client id", client_id)):
         if name is not None and ("+" in name or "#" in name):
-            return f"the {what} {name!r} contains a wildcard"
+            return f"the {what} {shown(name)} contains a wildcard"
     return ""
 
 
 def _who(client_id: str, username: str | None) -> str:
     if username is None:
-        return f"client {client_id!r}, which has no user name,"
-    return f"user {username!r} (client {client_id!r})"
+        return f"client {shown(client_id)}, which has no user name,"
+    return f"user {shown(username)} (client {shown(client_id)})"
 
 
 def _match(wanted: list[str], levels: list[str]) -> bool:

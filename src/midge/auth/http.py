@@ -44,6 +44,7 @@ from midge.auth.offload import Offload, decide_elsewhere
 from midge.errors import ConfigError, MidgeError
 from midge.limits import HTTP_AUTH_CACHE_MAX, HTTP_BODY_BYTES_MAX
 from midge.mqtt.reasons import Reason
+from midge.topics.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -327,7 +328,9 @@ class HttpAuthenticator:
         if yes:
             client.proof = self
             return ALLOWED
-        return Decision(PASS, f"the HTTP service does not let in user {client.username!r}")
+        return Decision(
+            PASS, f"the HTTP service does not let in user {shown(client.username or '')}"
+        )
 
     def still_valid(self, client: Identity) -> bool | None:
         """Whether a client that was let in this way may stay after a reload: it may."""
@@ -366,7 +369,9 @@ class HttpAuthorizer:
 
 
 def _allowed(yes: bool, name: str, topic: str) -> Decision:
-    return ALLOWED if yes else deny(f"the HTTP service does not let user {name!r} use {topic}")
+    if yes:
+        return ALLOWED
+    return deny(f"the HTTP service does not let user {shown(name)} use {shown(topic)}")
 
 
 def _failed(error: Exception) -> Decision:

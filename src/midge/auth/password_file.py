@@ -35,6 +35,7 @@ from midge.limits import (
     STRING_BYTES_MAX,
 )
 from midge.mqtt.reasons import Reason
+from midge.topics.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,14 +141,14 @@ class PasswordFile:
         def judge(result: object, now: float) -> Decision:
             if isinstance(result, Exception):
                 return deny(
-                    f"{self._file}: checking the password of user {name!r} failed: "
+                    f"{self._file}: checking the password of user {shown(name)} failed: "
                     f"{type(result).__name__}: {result}",
                     int(Reason.SERVER_UNAVAILABLE),
                 )
             if stored is None:
-                return Decision(PASS, f"user {name!r} is not in {self._file}")
+                return Decision(PASS, f"user {shown(name)} is not in {self._file}")
             if result is not True:
-                return deny(f"the password of user {name!r} is not the one in {self._file}")
+                return deny(f"the password of user {shown(name)} is not the one in {self._file}")
             client.proof = stored
             if key is not None:
                 self._remember(key, now)

@@ -165,12 +165,12 @@ def _why(options: AclOptions) -> int:
 def _from_config(options: AclOptions) -> tuple[str | None, bool]:
     """Path of the ACL file, and ``acl_refuse_subscribe``."""
     from midge.errors import ConfigError
-    from midge.server.app import error_lines, load
+    from midge.server.app import load
 
     try:
         configuration = load(options.config_file, ())
     except ConfigError as error:
-        raise _Failed("\n".join(error_lines(error))) from None
+        raise _Failed("\n".join((str(error), *getattr(error, "__notes__", ())))) from None
     settings = configuration.settings
     if not settings.per_listener_settings:
         return settings.acl_file, settings.acl_refuse_subscribe

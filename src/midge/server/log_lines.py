@@ -112,11 +112,16 @@ def throttled(who: str, wait_s: float) -> str:
     return f"Client {who} exceeds its rate limit, not reading it for {wait_s:.2f} seconds."
 
 
-def client_connected(address: str, port: int, client_id: str, packet: p.Connect) -> str:
-    """A client came in; ``client_id`` is the one it has now."""
+def client_connected(
+    address: str, port: int, client_id: str, packet: p.Connect, username: str | None
+) -> str:
+    """A client came in; ``client_id`` and ``username`` are those that it has now.
+
+    What it gave as its user name is not for the log: it may have been a token.
+    """
     version = _VERSION_SHOWN.get(packet.version, packet.version)
     kind = "bridge" if packet.bridge else "client"
-    user = "" if packet.username is None else f", u'{packet.username}'"
+    user = "" if username is None else f", u'{username}'"
     return (
         f"New {kind} connected from {address}:{port} as {client_id} "
         f"(p{version}, c{packet.clean_start:d}, k{packet.keepalive_s}{user})."

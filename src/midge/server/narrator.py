@@ -68,7 +68,9 @@ class Narrator(Hooks):
         if self._connections and self.log.notice_on:
             who = link.endpoint()
             self.log.notice(
-                lines.client_connected(who.address, who.port, session.client_id, packet)
+                lines.client_connected(
+                    who.address, who.port, session.client_id, packet, session.username
+                )
             )
         if self.log.debug_on:
             for line in lines.will(packet):

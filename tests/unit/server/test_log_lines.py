@@ -60,7 +60,7 @@ def test_the_lines_of_a_start() -> None:
     ],
 )
 def test_a_client_comes_in(packet: p.Connect, line: str) -> None:
-    assert log_lines.client_connected("A", 5, "ID", packet) == line
+    assert log_lines.client_connected("A", 5, "ID", packet, packet.username) == line
 
 
 def test_connections_come_and_are_refused() -> None:
