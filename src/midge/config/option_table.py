@@ -165,7 +165,7 @@ rate_limit_messages          int      0            general  works r rate_limit_m
 PLUGIN: Final = """
 auth_opt_*                     text -    plugin later - -
     Old name of plugin_opt_*.
-auth_plugin_deny_special_chars bool true plugin later - -
+auth_plugin_deny_special_chars bool true plugin later - deny_special_chars
     Refuse user names and client ids with +, # or / before the plugin sees them.
 plugin_opt_*                   text -    plugin later - -
     An option of the plugin before it.
@@ -176,11 +176,11 @@ accept_protocol_versions      own  3,4,5 listener works r protocol_versions
     Versions of MQTT that are accepted.
 bind_address                  text -     default  works - host
     Address of the default listener.
-bind_interface                text -     default  later - -
+bind_interface                text -     default  later - bind_interface
     Listen only on the addresses of a network interface.
-enable_proxy_protocol         int  -     listener later r -
+enable_proxy_protocol         int  -     listener later r proxy_protocol
     Version of the PROXY protocol that connections begin with.
-http_dir                      text -     listener later - -
+http_dir                      text -     listener later - http_dir
     Directory of files that a WebSocket listener serves.
 listener                      own  -     general  works - -
     Listen on a port, and optionally one address only; port 0 for a Unix socket and its path.
@@ -198,7 +198,7 @@ max_topic_alias_broker        int  10    listener works r topic_alias_broker_max
     How many topic aliases the broker sets with a client that allows them.
 maximum_qos                   int  2     default  works r max_qos
     Old name of max_qos.
-mount_point                   text -     listener later r -
+mount_point                   text -     listener later r mount_point
     What the topics of clients here begin with, without their knowing it.
 plugin_use                    text -     listener later - -
     Use a plugin here that plugin_load has loaded.
@@ -206,150 +206,150 @@ port                          own  1883  default  works - port
     Port of the default listener.
 protocol                      own  mqtt  default  works r protocol
     What is spoken here: mqtt or websockets.
-proxy_protocol_v2_require_tls bool false listener later r -
+proxy_protocol_v2_require_tls bool false listener later r proxy_protocol_v2_require_tls
     Only take connections that reached the proxy over TLS.
 socket_domain                 own  -     default  works - socket_domain
     Listen only on ipv4 or only on ipv6.
 use_username_as_clientid      bool false default  works r use_username_as_client_id
     A client's user name is its client id.
-websockets_origin             text -     listener later r -
+websockets_origin             text -     listener later r websockets_origins
     An origin that WebSocket connections may come from.
 """
 
 TLS: Final = """
-cafile                          text -     listener later r -
+cafile                          text -     listener later r cafile
     File with the certificates of the authorities that client certificates are checked with.
-capath                          text -     default  later r -
+capath                          text -     default  later r capath
     Directory with such certificates.
-certfile                        text -     default  later r -
+certfile                        text -     default  later r certfile
     File with the certificate of the broker.
-ciphers                         text -     default  later r -
+ciphers                         text -     default  later r ciphers
     Ciphers that are offered up to TLS 1.2.
-ciphers_tls1.3                  text -     default  later r -
+ciphers_tls1.3                  text -     default  later r ciphers_tls13
     Ciphers that are offered with TLS 1.3.
-crlfile                         text -     default  later r -
+crlfile                         text -     default  later r crlfile
     File with certificates that were revoked.
 dhparamfile                     text -     general  inert - -
     Was removed: the parameters are chosen automatically.
-disable_client_cert_date_checks bool false listener later r -
+disable_client_cert_date_checks bool false listener later r disable_client_cert_date_checks
     Accept client certificates that have expired or are not valid yet.
-keyfile                         text -     default  later r -
+keyfile                         text -     default  later r keyfile
     File with the key of the broker's certificate.
-psk_hint                        text -     default  later - -
+psk_hint                        text -     default  later - psk_hint
     Use TLS-PSK with this hint.
-require_certificate             bool false default  later r -
+require_certificate             bool false default  later r require_certificate
     Only take clients with a valid certificate.
-tls_engine                      text -     default  later - -
+tls_engine                      text -     default  later - tls_engine
     OpenSSL engine to use.
-tls_engine_kpass_sha1           text -     default  later - -
+tls_engine_kpass_sha1           text -     default  later - tls_engine_kpass_sha1
     Hash of the password of a key in the engine.
-tls_keyform                     text pem   default  later - -
+tls_keyform                     text pem   default  later - tls_keyform
     Form of the key: pem or engine.
-tls_version                     text -     listener later - -
+tls_version                     text -     listener later - tls_version
     The lowest version of TLS that is accepted.
-use_identity_as_username        bool false default  later r -
+use_identity_as_username        bool false default  later r use_identity_as_username
     The common name of a client's certificate is its user name.
-use_subject_as_username         bool false default  later r -
+use_subject_as_username         bool false default  later r use_subject_as_username
     The subject of a client's certificate is its user name.
 """
 
 BRIDGE: Final = """
-address                        own  -         bridge  later r -
+address                        own  -         bridge  later r addresses
     Hosts and ports of the remote broker.
-addresses                      own  -         bridge  later r -
+addresses                      own  -         bridge  later r addresses
     Other name of address.
-bridge_alpn                    text -         bridge  later r -
+bridge_alpn                    text -         bridge  later r alpn
     Protocol name for the remote broker's TLS.
-bridge_attempt_unsubscribe     bool true      bridge  later r -
+bridge_attempt_unsubscribe     bool true      bridge  later r attempt_unsubscribe
     Unsubscribe remotely from topics that are configured as going out only.
-bridge_bind_address            text -         bridge  later r -
+bridge_bind_address            text -         bridge  later r bind_address
     Local address that the bridge connects from.
-bridge_cafile                  text -         bridge  later r -
+bridge_cafile                  text -         bridge  later r cafile
     File with the authorities that the remote certificate is checked with.
-bridge_capath                  text -         bridge  later r -
+bridge_capath                  text -         bridge  later r capath
     Directory with such certificates.
-bridge_certfile                text -         bridge  later r -
+bridge_certfile                text -         bridge  later r certfile
     Certificate that the bridge shows.
-bridge_ciphers                 text -         bridge  later r -
+bridge_ciphers                 text -         bridge  later r ciphers
     Ciphers that are offered up to TLS 1.2.
-bridge_ciphers_tls1.3          text -         bridge  later r -
+bridge_ciphers_tls1.3          text -         bridge  later r ciphers_tls13
     Ciphers that are offered with TLS 1.3.
-bridge_identity                text -         bridge  later r -
+bridge_identity                text -         bridge  later r identity
     Identity for TLS-PSK.
-bridge_insecure                bool false     bridge  later r -
+bridge_insecure                bool false     bridge  later r insecure
     Do not compare the remote host with its certificate.
-bridge_keyfile                 text -         bridge  later r -
+bridge_keyfile                 text -         bridge  later r keyfile
     Key of the certificate that the bridge shows.
-bridge_max_packet_size         int  0         bridge  later r -
+bridge_max_packet_size         int  0         bridge  later r packet_bytes_max
     The largest packet that is sent to the remote broker; 0 for no limit.
-bridge_max_topic_alias         int  10        bridge  later r -
+bridge_max_topic_alias         int  10        bridge  later r topic_alias_max
     How many topic aliases the remote broker may set.
-bridge_outgoing_retain         bool true      bridge  later r -
+bridge_outgoing_retain         bool true      bridge  later r outgoing_retain
     Send messages as retained that were.
-bridge_protocol_version        own  mqttv311  bridge  later r -
+bridge_protocol_version        own  mqttv311  bridge  later r protocol_version
     Version of MQTT: mqttv31, mqttv311 or mqttv50.
-bridge_psk                     text -         bridge  later r -
+bridge_psk                     text -         bridge  later r psk
     Key for TLS-PSK.
-bridge_receive_maximum         int  20        bridge  later r -
+bridge_receive_maximum         int  20        bridge  later r receive_maximum
     Messages of QoS 1 and 2 that the remote broker may have on their way at a time.
-bridge_reload_type             own  lazy      bridge  later r -
+bridge_reload_type             own  lazy      bridge  later r reload_type
     A reload takes effect with the next connection (lazy) or at once (immediate).
-bridge_require_ocsp            bool false     bridge  later r -
+bridge_require_ocsp            bool false     bridge  later r require_ocsp
     Only accept a certificate with a valid OCSP answer.
-bridge_session_expiry_interval int  0         bridge  later r -
+bridge_session_expiry_interval int  0         bridge  later r session_expiry_interval_s
     Seconds that the remote session outlives its connection.
-bridge_tcp_keepalive           own  -         bridge  later r -
+bridge_tcp_keepalive           own  -         bridge  later r tcp_keepalive
     Idle time, interval and count of TCP keepalive.
-bridge_tcp_user_timeout        int  -         bridge  later r -
+bridge_tcp_user_timeout        int  -         bridge  later r tcp_user_timeout_ms
     Milliseconds that sent data may stay without an acknowledgement.
-bridge_tls_use_os_certs        bool false     bridge  later r -
+bridge_tls_use_os_certs        bool false     bridge  later r tls_use_os_certs
     Check the remote certificate with the authorities of the system.
-bridge_tls_version             text -         bridge  later r -
+bridge_tls_version             text -         bridge  later r tls_version
     Version of TLS to the remote broker.
-cleansession                   bool false     bridge  later r -
+cleansession                   bool false     bridge  later r clean_session
     The bridge begins with a clean session.
-clientid                       text -         bridge  later r -
+clientid                       text -         bridge  later r remote_client_id
     Other name of remote_clientid.
 connection                     own  -         general later r -
     Begins a bridge to another broker.
-idle_timeout                   int  60        bridge  later r -
+idle_timeout                   int  60        bridge  later r idle_timeout_s
     Seconds without messages after which a lazy bridge disconnects.
-keepalive_interval             int  60        bridge  later r -
+keepalive_interval             int  60        bridge  later r keepalive_s
     Keep alive of the bridge, in seconds.
-local_cleansession             bool -         bridge  later r -
+local_cleansession             bool -         bridge  later r local_clean_session
     As cleansession, for the session at this broker.
-local_clientid                 text -         bridge  later r -
+local_clientid                 text -         bridge  later r local_client_id
     Client id of the bridge at this broker.
-local_password                 text -         bridge  later r -
+local_password                 text -         bridge  later r local_password
     Password of the bridge at this broker.
-local_username                 text -         bridge  later r -
+local_username                 text -         bridge  later r local_username
     User name of the bridge at this broker.
-notification_topic             text -         bridge  later r -
+notification_topic             text -         bridge  later r notification_topic
     Topic on which the state of the connection is told.
-notifications                  bool true      bridge  later r -
+notifications                  bool true      bridge  later r notifications
     Tell the state of the connection.
-notifications_local_only       bool false     bridge  later r -
+notifications_local_only       bool false     bridge  later r notifications_local_only
     Tell it only at this broker.
-password                       text -         bridge  later r -
+password                       text -         bridge  later r remote_password
     Other name of remote_password.
-remote_clientid                text -         bridge  later r -
+remote_clientid                text -         bridge  later r remote_client_id
     Client id of the bridge at the remote broker.
-remote_password                text -         bridge  later r -
+remote_password                text -         bridge  later r remote_password
     Password of the bridge at the remote broker.
-remote_username                text -         bridge  later r -
+remote_username                text -         bridge  later r remote_username
     User name of the bridge at the remote broker.
-restart_timeout                own  5,30      bridge  later r -
+restart_timeout                own  5,30      bridge  later r restart_min_s
     Seconds before the bridge connects again: the first time, at most, and when stable.
-round_robin                    bool false     bridge  later r -
+round_robin                    bool false     bridge  later r round_robin
     Stay with the address that works, instead of going back to the first one.
-start_type                     own  automatic bridge  later r -
+start_type                     own  automatic bridge  later r start_type
     When the bridge connects: automatic, lazy or once.
-threshold                      int  10        bridge  later r -
+threshold                      int  10        bridge  later r threshold
     Waiting messages after which a lazy bridge connects.
-topic                          own  -         bridge  later r -
+topic                          own  -         bridge  later r topics
     Topics that are exchanged: filter, direction, QoS, local and remote prefix.
-try_private                    bool true      bridge  later r -
+try_private                    bool true      bridge  later r try_private
     Tell the remote broker that this is a bridge.
-username                       text -         bridge  later r -
+username                       text -         bridge  later r remote_username
     Other name of remote_username.
 """

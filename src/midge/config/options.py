@@ -71,13 +71,17 @@ class Option:
 
 #: What is deprecated in Mosquitto 2.1, and its advice.
 _DEPRECATED: Final = {
+    "acl_file": "",
     "allow_duplicate_messages": "The behaviour will default to true.",
     "auto_id_prefix": "Please use 'listener_auto_id_prefix' instead.",
     "bind_address": "",
     "clientid_prefixes": "",
+    "password_file": "",
     "per_listener_settings": "Please see the documentation for how to achieve the same effect.",
     "port": "Please use 'listener' instead.",
 }
+#: Those of them that Mosquitto says nothing about at the start.
+SILENTLY_DEPRECATED: Final = frozenset({"acl_file", "password_file"})
 #: Other names of options.
 _ALIASES: Final = {
     "addresses": "address",

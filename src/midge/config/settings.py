@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from midge.config.security import SecuritySettings
+from midge.config.tls import TlsSettings
 from midge.errors import ConfigError
 from midge.limits import (
     CONNECT_TIMEOUT_S,
@@ -34,6 +35,8 @@ LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 ID_PREFIX_BYTES_MAX: Final = 50
 #: The smallest ``max_packet_size``.
 PACKET_BYTES_MAX_LEAST: Final = 20
+#: The index of general options where those of listeners are counted from 0.
+GENERAL_ORIGIN: Final = -1
 #: The kinds of log lines that are written when a configuration names none.
 LOG_TYPES_DEFAULT: Final = frozenset({"error", "warning", "notice", "information"})
 _UINT16_MAX: Final = 65_535
@@ -172,10 +175,11 @@ class Settings(SecuritySettings):
 
 
 @dataclass(slots=True, kw_only=True)
-class ListenerSettings(SecuritySettings):
+class ListenerSettings(TlsSettings):
     """Where one listener listens, and what goes for those who come in there.
 
-    What it has of :class:`SecuritySettings` counts with ``per_listener_settings``.
+    It has what :class:`TlsSettings` has, and what it has of :class:`SecuritySettings` counts with
+    ``per_listener_settings``.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -185,6 +189,7 @@ class ListenerSettings(SecuritySettings):
         host: the name or address to listen on; ``None`` for all addresses of the machine.
         unix_path: the path of a Unix socket to listen on instead.
         socket_domain: ``ipv4`` or ``ipv6`` for only these; ``None`` for both.
+        bind_interface: a network interface, on whose addresses alone it listens.
         protocol: what is spoken there: ``mqtt``.
         protocol_versions: versions of MQTT that are accepted, as they stand in CONNECT.
         allow_anonymous: clients without credentials are let in; ``None``: see
@@ -197,6 +202,11 @@ class ListenerSettings(SecuritySettings):
         topic_alias_max: aliases that a client may set; 0 for none.
         topic_alias_broker_max: aliases that the broker sets with a client that allows them.
         use_username_as_client_id: a client's user name is its id.
+        mount_point: what the topics of clients here begin with, without their knowing it.
+        proxy_protocol: the version of the PROXY protocol that connections begin with; 0 for none.
+        proxy_protocol_v2_require_tls: only connections that reached the proxy over TLS are taken.
+        websockets_origins: origins that WebSocket connections may come from; empty for any.
+        http_dir: a directory of files that a WebSocket listener serves.
     """
 
     port: int = PORT_DEFAULT
@@ -213,12 +223,19 @@ class ListenerSettings(SecuritySettings):
     topic_alias_max: int = TOPIC_ALIAS_DEFAULT
     topic_alias_broker_max: int = TOPIC_ALIAS_BROKER_DEFAULT
     use_username_as_client_id: bool = False
+    bind_interface: str | None = None
+    mount_point: str | None = None
+    proxy_protocol: int = 0
+    proxy_protocol_v2_require_tls: bool = False
+    websockets_origins: tuple[str, ...] = ()
+    http_dir: str | None = None
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, _UINT16_MAX)
         _within("max_qos", self.max_qos, 0, 2)
         _within("topic_alias_max", self.topic_alias_max, 0, _UINT16_MAX)
         _within("topic_alias_broker_max", self.topic_alias_broker_max, 0, _UINT16_MAX)
+        _within("proxy_protocol", self.proxy_protocol, 0, 2)
         if self.socket_domain not in (None, "ipv4", "ipv6"):
             raise ConfigError(f"socket_domain must be ipv4 or ipv6, not {self.socket_domain!r}")
         if self.auto_id_prefix is not None:
@@ -247,12 +264,15 @@ class Configuration:
             two loopback addresses cannot be opened is no error then.
         messages: what there is to say about it, as pairs of a log type (``notice``, ``warning``,
             ``information``) and a line. They are logged before anything else.
+        origins: where each option was given, by the index of its listener (:data:`GENERAL_ORIGIN`
+            for general ones) and its name. What is not here has its default.
     """
 
     settings: Settings = field(default_factory=Settings)
     listeners: list[ListenerSettings] = field(default_factory=list)
     local_only: bool = False
     messages: list[tuple[str, str]] = field(default_factory=list)
+    origins: dict[tuple[int, str], str] = field(default_factory=dict, compare=False)
 
 
 def local_configuration(ports: tuple[int, ...] = ()) -> Configuration:

@@ -40,6 +40,10 @@ _INTEGER: Final = re.compile(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9]
 #: What may not stand in a text: control characters, and bytes that were not UTF-8.
 _MALFORMED: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+#: What messages do not show as it stands: the same, and the byte order mark of some editors. A tab
+#: is seen for what it is.
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff\ufeff]")
+
 
 class Fault(Exception):
     """A line that cannot be used; its text says why, in Mosquitto's words."""
@@ -58,10 +62,30 @@ class Line:
         word, _, self._rest = self._rest.lstrip(" ").partition(" ")
         return word or None
 
+    def until(self, mark: str) -> str | None:
+        """Take what is left up to a mark, and the mark; ``None``, and nothing, where it is not."""
+        found, separator, rest = self._rest.partition(mark)
+        if not separator:
+            return None
+        self._rest = rest
+        return found
+
     def rest(self) -> str | None:
         """Take all that is left, without the blanks around it; ``None`` where nothing is."""
         rest, self._rest = self._rest.strip(" \t\n\v\f\r"), ""
         return rest or None
+
+
+def readable(text: str) -> str:
+    """Text of a configuration for messages: what cannot be printed as an escape, as ``\\xff``."""
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def empty(name: str) -> Fault:
@@ -235,8 +259,39 @@ def _expiry_check(name: str, value: int) -> int:
     return min(value, _EXPIRY_CHECK_MIN_MAX)
 
 
+def _alias_of_bridge(name: str, value: int) -> int:
+    if not 0 <= value <= _UINT16_MAX:
+        raise Fault(f"Error: {name} must be > 0 and <= 65535.")
+    return value
+
+
+def _receive_maximum(name: str, value: int) -> int:
+    if value <= 0:
+        raise Fault(f"Error: {name} must be greater than 0.")
+    if value > _UINT16_MAX:
+        raise Fault(f"Error: {name} must be lower than {_UINT16_MAX}.")
+    return value
+
+
+def _session_expiry(name: str, value: int) -> int:
+    if value < 0:
+        raise Fault(f"Error: {name} must not be negative.")
+    return value
+
+
+def _user_timeout(name: str, value: int) -> int:
+    if value < 0:
+        raise Fault("Error: invalid TCP user timeout value.")
+    return value
+
+
 _RULES: Final[dict[str, Callable[[str, int], int]]] = {
     "autosave_interval": _no_negative,
+    "bridge_max_packet_size": _no_negative,
+    "bridge_max_topic_alias": _alias_of_bridge,
+    "bridge_receive_maximum": _receive_maximum,
+    "bridge_session_expiry_interval": _session_expiry,
+    "bridge_tcp_user_timeout": _user_timeout,
     "connect_rate_limit": _no_negative,
     "global_max_clients": _no_limit_below_one,
     "global_max_connections": _no_limit_below_one,

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midge.config import options
-from midge.config.mosquitto_conf import error_lines, parse
+from midge.config.bridges import BridgeTopic
+from midge.config.forms import read_lines
+from midge.config.mosquitto_conf import error_lines, new_reader, parse
 from midge.config.options import OPTIONS
-from midge.config.settings import Configuration, Settings, anonymous_allowed
+from midge.config.reader import Reader
+from midge.config.settings import GENERAL_ORIGIN, Configuration, Settings, anonymous_allowed
 from midge.errors import ConfigError
 
 
@@ -25,6 +28,10 @@ def fail(text: str) -> list[str]:
 
 def said(configuration: Configuration, kind: str) -> list[str]:
     return [line for each, line in configuration.messages if each == kind]
+
+
+def deprecated(name: str) -> str:
+    return f"The '{name}' option is now deprecated and will be removed in version 3.0 of Mosquitto."
 
 
 # -- what options set --------------------------------------------------------------------------
@@ -165,8 +172,8 @@ def test_port_and_bind_address_make_and_shape_the_default_listener() -> None:
         (None, 3000),
     ]
     assert said(configuration, "notice") == [
-        "The 'bind_address' option is now deprecated.",
-        "The 'port' option is now deprecated. Please use 'listener' instead.",
+        deprecated("bind_address"),
+        deprecated("port") + " Please use 'listener' instead.",
     ]
     assert said(configuration, "information")[0] == (
         "Creating default listener due to 'bind_address' option."
@@ -256,7 +263,11 @@ def test_allow_anonymous_under_per_listener_settings_is_to_be_replaced() -> None
 
 ERRORS = [
     ("nonsense 1", "Unknown configuration variable 'nonsense'."),
-    ("\tport 1883", "Unknown configuration variable '\tport'."),
+    ("\tport 1883", "Unknown configuration variable '\tport'. Did you mean 'port'?"),
+    ("\ufeffport 1", "Unknown configuration variable '\\ufeffport'. Did you mean 'port'?"),
+    ("pa\udcfc 1", "Unknown configuration variable 'pa\\xfc'."),
+    ("retain_available \udce4\x1b[0m", "Invalid 'retain_available' value (\\xe4\\x1b[0m)."),
+    ("max_qoss 1", "Unknown configuration variable 'max_qoss'. Did you mean 'max_qos'?"),
     (" # indented", "Unknown configuration variable '#'."),
     ("max_keepalive", "Empty 'max_keepalive' value in configuration."),
     ("max_keepalive   ", "Empty 'max_keepalive' value in configuration."),
@@ -367,7 +378,6 @@ def test_an_error_carries_file_and_line() -> None:
     [
         "psk_file /etc/p",
         "listener 1\ncertfile /etc/c",
-        "connection other",
         "plugin /usr/lib/p.so",
         "plugin_load name /usr/lib/p.so",
         "listener 1\nprotocol websockets",
@@ -405,10 +415,25 @@ def test_an_option_that_is_not_supported_may_have_its_default(text: str) -> None
     ids=lambda option: option.name,
 )
 def test_no_unsupported_option_is_passed_over(option: options.Option) -> None:
-    value = {options.BOOL: "false" if option.default == "true" else "true", options.INT: "7"}
-    text = f"listener 1883\n{option.name.replace('*', 'x')} {value.get(option.kind, 'value')}"
-    error = fail(text)[0]
-    assert "is not supported" in error or "to be defined first" in error
+    value = {options.BOOL: "false" if option.default == "true" else "true", options.INT: "2"}
+    text = value.get(option.kind, "value" if option.name != "plugin_load" else "name path")
+    name = option.name.replace("*", "option")
+    above = {
+        options.BRIDGE: "connection c\n" + "address a\n" * (option.setting != "addresses"),
+        options.PLUGIN: "plugin p\n",
+    }
+    faults: list[ConfigError] = []
+    parse(f"listener 1883\n{above.get(option.place, '')}{name} {text}", "m.conf", faults=faults)
+    assert faults
+    if option.place in (options.BRIDGE, options.PLUGIN):
+        name = "connection" if option.place == options.BRIDGE else "plugin"
+        assert f"'{name}' is not supported" in str(faults[-1])
+    elif option.name == "connection":
+        assert "'connection' is not supported" in str(faults[-1])
+    elif option.name == "plugin_use":
+        assert "not previously loaded" in str(faults[0])
+    else:
+        assert f"'{name}' is not supported" in str(faults[0])
 
 
 @pytest.mark.parametrize(
@@ -444,12 +469,336 @@ def test_the_form_of_the_log_is_one_of_two() -> None:
 def test_deprecated_options_work_and_say_what_to_use() -> None:
     configuration = read("auto_id_prefix x\nmessage_size_limit 5\nallow_duplicate_messages false")
     assert said(configuration, "notice") == [
-        "The 'auto_id_prefix' option is now deprecated. "
-        "Please use 'listener_auto_id_prefix' instead.",
+        deprecated("auto_id_prefix") + " Please use 'listener_auto_id_prefix' instead.",
         "Note: It is recommended to replace `message_size_limit` with `max_packet_size`.",
-        "The 'allow_duplicate_messages' option is now deprecated. "
-        "The behaviour will default to true.",
+        deprecated("allow_duplicate_messages") + " The behaviour will default to true.",
     ]
+
+
+# -- bridges and plugins -----------------------------------------------------------------------
+
+BRIDGE = "connection far\n"
+BRIDGE_ERRORS = [
+    ("connection", "Empty 'connection' value in configuration."),
+    (BRIDGE + "connection far", "Duplicate bridge name 'far'."),
+    (BRIDGE + "address # none", "Empty address value in configuration."),
+    (
+        BRIDGE + "address a\naddresses b",
+        "Invalid bridge configuration, 'address' only allowed once.",
+    ),
+    (BRIDGE + "address a:0", "Invalid bridge port value (0)."),
+    (BRIDGE + "address a:port", "Invalid bridge port value (0)."),
+    (BRIDGE + "address a b:65536", "Invalid bridge port value (65536)."),
+    (BRIDGE + "bridge_protocol_version mqtt5", "Invalid 'bridge_protocol_version' value (mqtt5)."),
+    (
+        BRIDGE + "bridge_reload_type now",
+        "Invalid 'bridge_reload_type' value in configuration (now).",
+    ),
+    (BRIDGE + "start_type manual", "Manual start_type not supported."),
+    (BRIDGE + "start_type never", "Invalid 'start_type' value in configuration (never)."),
+    (BRIDGE + "bridge_insecure maybe", "Invalid 'bridge_insecure' value (maybe)."),
+    (BRIDGE + "bridge_max_topic_alias 65536", "bridge_max_topic_alias must be > 0 and <= 65535."),
+    (BRIDGE + "bridge_receive_maximum 0", "bridge_receive_maximum must be greater than 0."),
+    (BRIDGE + "bridge_receive_maximum 65536", "bridge_receive_maximum must be lower than 65535."),
+    (
+        BRIDGE + "bridge_session_expiry_interval -1",
+        "bridge_session_expiry_interval must not be negative.",
+    ),
+    (BRIDGE + "bridge_tcp_keepalive 5 0 5", "invalid TCP keepalive interval value."),
+    (
+        BRIDGE + "bridge_tcp_keepalive 5",
+        "Empty 'bridge_tcp_keepalive_interval' value in configuration.",
+    ),
+    (BRIDGE + "bridge_tcp_user_timeout -1", "invalid TCP user timeout value."),
+    (BRIDGE + "keepalive_interval 65536", "Bridge keepalive value too high."),
+    (BRIDGE + "restart_timeout 10 5", "backoff cap is lower than the base in restart_timeout."),
+    (BRIDGE + "restart_timeout 1 2 -3", "stable connection period cannot be negative."),
+    (
+        BRIDGE + "bridge_psk 00\nbridge_cafile x",
+        "'bridge_cafile': Cannot use both certificate and psk encryption in a single bridge.",
+    ),
+    (
+        BRIDGE + "bridge_certfile x\nbridge_identity y",
+        "'bridge_identity': Cannot use both certificate and identity encryption in a single "
+        "bridge.",
+    ),
+    (
+        BRIDGE + "clientid a\nremote_clientid b",
+        "Duplicate 'bridge remote clientid' value in configuration.",
+    ),
+    (BRIDGE + "topic", "Empty 'topic' value in configuration."),
+    (BRIDGE + 'topic "a b', "Missing closing quote in topic value (b)."),
+    (BRIDGE + "topic a sideways", "Invalid bridge topic direction 'sideways'."),
+    (BRIDGE + "topic a out 3", "Invalid bridge QoS level '3'."),
+    (BRIDGE + "topic a out 0 x/#", "Invalid bridge topic local prefix 'x/#'."),
+    (BRIDGE + "topic a out 0 x/ y+", "Invalid bridge topic remote prefix 'y+'."),
+    (BRIDGE + "topic a#b", "Invalid bridge topic local prefix and pattern combination 'a#b'."),
+    (BRIDGE + 'topic "" out 0 x', "Invalid bridge remapping."),
+    ("plugin", "Empty 'plugin' value in configuration."),
+    ("plugin_load", "Empty 'plugin_load' value in configuration."),
+    ("plugin_load one", "Missing plugin path for plugin name 'one'."),
+    ("plugin_load one /a\nplugin_load one /b", "Duplicate plugin name 'one'."),
+    ("plugin /a\nplugin_opt_ab 1", "Invalid 'plugin_opt_' config option."),
+    ("plugin /a\nplugin_opt_file", "Empty 'file' value in configuration."),
+    ("listener 1\nplugin_use one", "Plugin 'one' not previously loaded."),
+    (
+        "auth_plugin_deny_special_chars true",
+        "An auth_plugin_deny_special_chars option exists in the config file without a plugin.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), BRIDGE_ERRORS, ids=lambda text: text[-40:])
+def test_an_error_of_a_bridge_or_plugin_has_mosquittos_words_and_its_place(
+    text: str, words: str
+) -> None:
+    line = text.count("\n") + 1
+    assert fail(text) == [f"Error: {words}", f"Error found at m.conf:{line}."]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("connection far", "no remote addresses defined."),
+        ("connection far\naddress a", "no topics defined."),
+        ("connection far\naddress a\ntopic #\nbridge_psk 00", "missing bridge_identity."),
+        ("connection far\naddress a\ntopic #\nbridge_identity x", "missing bridge_psk."),
+    ],
+)
+def test_what_a_bridge_lacks_is_said_at_its_connection(text: str, words: str) -> None:
+    assert fail("\n" + text) == [
+        f"Error: Invalid bridge configuration: {words}",
+        "Error found at m.conf:2.",
+    ]
+
+
+def collect(text: str) -> tuple[Reader, list[ConfigError]]:
+    """What a reader has after a text, and what is wrong with it."""
+    faults: list[ConfigError] = []
+    reader = new_reader(faults=faults)
+    read_lines(reader, text, "m.conf")
+    reader.finish(())
+    return reader, faults
+
+
+def test_a_whole_bridge_is_read_and_refused_by_name_and_line() -> None:
+    reader, faults = collect(
+        "listener 1883\nconnection far\naddress one two:8883 fd00::1:1884 # three\n"
+        'topic # both 1 local/ remote/\ntopic "with space" IN\n'
+        'topic "" out 2 here there\ntopic status out # comment\nremote_clientid id\n'
+        "cleansession true\nbridge_tcp_keepalive 10 20 30\nrestart_timeout 2 60 7\n"
+        "bridge_protocol_version mqttv50\nnotifications false\nkeepalive_interval 1"
+    )
+    (bridge,) = reader.bridges
+    assert bridge.addresses == [("one", 1883), ("two", 8883), ("fd00::1", 1884)]
+    assert bridge.topics == [
+        BridgeTopic("#", "both", 1, "local/", "remote/"),
+        BridgeTopic("with space", "in"),
+        BridgeTopic(None, "out", 2, "here", "there"),
+        BridgeTopic("status"),
+    ]
+    assert bridge.remote_client_id == "id"
+    assert bridge.clean_session
+    assert bridge.tcp_keepalive == (10, 20, 30)
+    assert (bridge.restart_min_s, bridge.restart_max_s, bridge.restart_stable_s) == (2, 60, 7)
+    assert bridge.protocol_version == "mqttv50"
+    assert not bridge.notifications
+    assert bridge.keepalive_s == 5
+    assert ("notice", "keepalive interval too low, using 5 seconds.") in reader.messages
+    (fault,) = faults
+    assert "'connection' is not supported by this version of midge" in str(fault)
+    assert fault.line == 2
+
+
+def test_two_bridges_may_not_have_one_local_client_id() -> None:
+    topics = "topic #\naddress a\n"
+    _, faults = collect(
+        f"connection one\nremote_clientid x\n{topics}"
+        f"connection two\nlocal_clientid local.x\n{topics}connection three\n{topics}"
+    )
+    assert error_lines(faults[0]) == [
+        "Error: Bridge local_clientid 'local.x' is not unique. Try changing or setting the "
+        "local_clientid value for one of the bridges.",
+        "Error found at m.conf:5.",
+    ]
+
+
+def test_a_plugin_is_read_with_its_options_and_refused_by_name_and_line() -> None:
+    reader, faults = collect(
+        "plugin_load acl /usr/lib/a b.so\nplugin_opt_file  /etc/acl\nplugin_opt_long_name x y\n"
+        "listener 1883\nplugin_use acl\nplugin_opt_more 1\nauth_plugin /p\n"
+        "auth_opt_key v\nauth_plugin_deny_special_chars false"
+    )
+    acl, old = reader.plugins
+    assert (acl.name, acl.path) == ("acl", "/usr/lib/a b.so")
+    assert acl.options == [("file", "/etc/acl"), ("long_name", "x y"), ("more", "1")]
+    assert (old.path, old.options, old.deny_special_chars) == ("/p", [("key", "v")], False)
+    assert [(str(fault)[:40], fault.line) for fault in faults] == [
+        ("Error: 'plugin_load' is not supported by", 1),
+        ("Error: 'auth_plugin' is not supported by", 7),
+    ]
+
+
+# -- what does not go together, and what has no effect -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "line"),
+    [
+        (
+            "certfile c",
+            "Both certfile and keyfile must be provided to enable a TLS listener.",
+            2,
+        ),
+        (
+            "max_qos 1\nkeyfile k",
+            "Both certfile and keyfile must be provided to enable a TLS listener.",
+            3,
+        ),
+        ("cafile a", "cafile specified without certfile and keyfile.", 2),
+        ("capath a", "capath specified without certfile and keyfile.", 2),
+        ("enable_proxy_protocol 3", "enable_proxy_protocol must be 1 or 2.", 2),
+        (
+            "certfile c\nkeyfile k\nenable_proxy_protocol 2",
+            "certfile and keyfile cannot be used with `enable_proxy_protocol 2`.",
+            4,
+        ),
+        (
+            "enable_proxy_protocol 2\nuse_subject_as_username true",
+            "use_subject_as_username cannot be used with `enable_proxy_protocol 2`.",
+            3,
+        ),
+        (
+            "psk_hint h\ncafile a",
+            "Cannot use both certificate and psk encryption in a single listener.",
+            3,
+        ),
+        (
+            "certfile a\nkeyfile k\npsk_file p",
+            "Cannot use both certificate and psk encryption in a single listener.",
+            4,
+        ),
+        (
+            "mount_point a/#",
+            "Invalid 'mount_point' value (a/#). Does it contain a wildcard character?",
+            2,
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_an_error_where_it_stands(
+    text: str, words: str, line: int
+) -> None:
+    _, faults = collect(f"listener 1883\n{text}")
+    assert [f"Error: {words}", f"Error found at m.conf:{line}."] in [
+        error_lines(fault) for fault in faults
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "why"),
+    [
+        ("persistence_location /x", "persistence_location", "nothing is kept without"),
+        ("log_facility 3", "log_facility", "the log does not go to syslog"),
+        ("log_timestamp false\nlog_timestamp_format %H", "log_timestamp_format", "have no time"),
+        ("acl_refuse_subscribe true", "acl_refuse_subscribe", "there is no 'acl_file'"),
+        ("jwt_issuer x", "jwt_issuer", "nobody looks at tokens"),
+        ("http_auth_timeout 7", "http_auth_timeout", "no HTTP service is asked"),
+        ("socket_domain ipv4", "socket_domain", "a Unix socket has no address"),
+    ],
+)
+def test_what_has_no_effect_where_it_stands_is_a_warning_that_says_why(
+    text: str, name: str, why: str
+) -> None:
+    line = text.count("\n") + 2
+    (warning,) = said(read(f"listener 0 /run/m.sock\n{text}"), "warning")
+    assert warning.startswith(f"Warning: The '{name}' option has no effect (m.conf:{line}): ")
+    assert why in warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "persistence true\npersistence_location /x",
+        "log_dest syslog\nlog_facility 3",
+        "jwt_key_file k\njwt_issuer x",
+        "acl_refuse_subscribe false",
+        "max_qos 1\nmax_qos 1",
+    ],
+)
+def test_what_has_an_effect_or_says_what_goes_anyway_is_no_warning(text: str) -> None:
+    assert said(read(f"listener 1883\n{text}"), "warning") == []
+
+
+def test_a_value_that_is_set_again_had_no_effect() -> None:
+    configuration = read("max_keepalive 5\nlistener 1\nmax_qos 1\nmaximum_qos 0\nmax_keepalive 6")
+    assert said(configuration, "warning") == [
+        "Warning: The 'maximum_qos' option has no effect (m.conf:3): it is set again (m.conf:4).",
+        "Warning: The 'max_keepalive' option has no effect (m.conf:1): it is set again (m.conf:5).",
+    ]
+
+
+@pytest.mark.parametrize("name", ["acl_file", "password_file", "clientid_prefixes", "user"])
+def test_of_some_texts_the_last_one_counts(name: str) -> None:
+    setting = OPTIONS[name].setting
+    assert setting is not None
+    assert getattr(read(f"{name} a\n{name} b").settings, setting) == "b"
+
+
+def test_per_listener_settings_cannot_be_unset() -> None:
+    configuration = read("per_listener_settings true\nper_listener_settings false\nlistener 1")
+    assert configuration.settings.per_listener_settings
+    assert said(configuration, "warning") == [
+        "Warning: The 'per_listener_settings' option has no effect (m.conf:2): once it is true, it "
+        "stays so."
+    ]
+
+
+# -- all that is wrong -------------------------------------------------------------------------
+
+
+def test_all_that_is_wrong_can_be_had_at_once() -> None:
+    _, faults = collect(
+        "nonsense\nlistener x\nmax_qos 7\nmax_topic_alias 1\nconnection\naddress a\nplugin\n"
+        "plugin_opt_file x\nmax_keepalive -1\nbind_interface eth0\n"
+    )
+    assert [fault.line for fault in faults][:4] == [1, 2, 3, 5]
+    assert [str(fault) for fault in faults if fault.line in (7, 9)] == [
+        "Error: Empty 'plugin' value in configuration.",
+        "Error: Invalid 'max_keepalive' value (-1).",
+    ]
+    assert 8 not in [fault.line for fault in faults]
+    assert 4 not in [fault.line for fault in faults]
+
+
+def test_what_is_wrong_in_included_files_is_had_as_well() -> None:
+    faults: list[ConfigError] = []
+    files = [("/d/a.conf", "a"), ("/d/b.conf", "port 1\nb")]
+    parse("include_dir /d\nc", "m.conf", lambda path: files, faults=faults)
+    assert [error_lines(fault)[1:] for fault in faults] == [
+        ["Error found at '/d/a.conf:1'.", "Error found at m.conf:1."],
+        ["Error found at '/d/b.conf:2'.", "Error found at m.conf:1."],
+        ["Error found at m.conf:2."],
+    ]
+
+
+# -- where options come from -------------------------------------------------------------------
+
+
+def test_a_configuration_knows_where_its_options_were_given() -> None:
+    configuration = parse(
+        "max_keepalive 1\ninclude_dir /d\nlistener 1\nmaximum_qos 1\nlistener 2\nmax_qos 0",
+        "m.conf",
+        lambda path: [("/d/a.conf", "sys_interval 5")],
+    )
+    assert configuration.origins == {
+        (GENERAL_ORIGIN, "max_keepalive"): "m.conf:1",
+        (GENERAL_ORIGIN, "sys_interval"): "/d/a.conf:1",
+        (GENERAL_ORIGIN, "include_dir"): "m.conf:2",
+        (0, "listener"): "m.conf:3",
+        (0, "max_qos"): "m.conf:4",
+        (1, "listener"): "m.conf:5",
+        (1, "max_qos"): "m.conf:6",
+    }
 
 
 # -- include_dir -------------------------------------------------------------------------------

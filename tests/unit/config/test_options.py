@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from midge.config import options
+from midge.config.bridge_forms import FORMS as BRIDGE_FORMS
+from midge.config.bridges import BridgeSettings
+from midge.config.forms import FORMS
 from midge.config.options import OPTIONS, find
+from midge.config.plugins import PluginSettings
 from midge.config.settings import ListenerSettings, Settings
 
 #: Every option that Mosquitto 2.1.2 reads.
@@ -76,6 +82,17 @@ def test_an_option_is_described_with_the_words_of_the_registry(option: options.O
     assert option.meaning.endswith(".")
 
 
+#: What options set, by their place.
+OWNERS: dict[str, Callable[[], object]] = {
+    options.GENERAL: Settings,
+    options.SECURITY: Settings,
+    options.LISTENER: ListenerSettings,
+    options.DEFAULT_LISTENER: ListenerSettings,
+    options.BRIDGE: lambda: BridgeSettings(name="x"),
+    options.PLUGIN: lambda: PluginSettings(path="x"),
+}
+
+
 @pytest.mark.parametrize(
     "option",
     [option for option in OPTIONS.values() if option.setting is not None],
@@ -83,17 +100,46 @@ def test_an_option_is_described_with_the_words_of_the_registry(option: options.O
 )
 def test_what_an_option_sets_exists_and_has_its_default(option: options.Option) -> None:
     assert option.setting is not None
-    of_listener = option.place in (options.LISTENER, options.DEFAULT_LISTENER)
-    default = getattr(ListenerSettings() if of_listener else Settings(), option.setting)
+    default = getattr(OWNERS[option.place](), option.setting)
     if option.place == options.SECURITY:
         assert hasattr(ListenerSettings(), option.setting)
     if option.kind == options.OWN:
         return  # their tests are those of their forms
     shown = str(default).lower() if isinstance(default, bool) else str(default)
     if option.default is None:
-        assert default in (None, 0)
+        assert default in (None, 0, ())
     else:
         assert shown == option.default
+
+
+def test_an_option_with_a_form_of_its_own_has_something_that_reads_it() -> None:
+    forms = FORMS | BRIDGE_FORMS
+    assert set(forms) <= set(OPTIONS)
+    own = {option.name for option in OPTIONS.values() if option.kind == options.OWN}
+    assert own <= set(forms)
+
+
+def test_another_name_of_an_option_stands_for_one_of_the_same_kind() -> None:
+    for option in OPTIONS.values():
+        if option.alias_of is not None:
+            meant = OPTIONS[option.alias_of]
+            assert (option.kind, option.place) == (meant.kind, meant.place), option.name
+            assert option.setting == meant.setting, option.name
+            assert meant.alias_of is None
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_qoss", "max_qos"),
+        ("MAX_QOS", "max_qos"),
+        ("allow_anonymus", "allow_anonymous"),
+        ("passwd_file", "password_file"),
+        ("zzz", None),
+    ],
+)
+def test_a_mistyped_name_is_near_to_the_one_that_was_meant(name: str, meant: str | None) -> None:
+    assert options.nearest(name) == meant
 
 
 def test_options_with_a_free_ending_are_found_by_their_beginning() -> None:
