@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from midge.auth.acl_rules import never_written
 from midge.auth.base import (
     ALLOW,
     ALLOWED,
@@ -477,9 +478,8 @@ class MqttLink(Link):
         payload_max = self.broker.settings.payload_bytes_max
         if payload_max and len(packet.payload) > payload_max:
             return int(Reason.QUOTA_EXCEEDED), f"more than {payload_max} bytes of payload"
-        if packet.topic.startswith("$SYS"):
-            return int(Reason.NOT_AUTHORIZED), "$SYS is the broker's own to write"
-        return 0, ""
+        text = never_written(packet.topic)
+        return (int(Reason.NOT_AUTHORIZED), text) if text else (0, "")
 
     def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
         self.broker.metrics.refused_publishes += 1

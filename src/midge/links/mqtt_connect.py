@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midge.auth.acl_rules import never_written
 from midge.auth.base import ALLOW, PENDING, WILL, Decision, Identity, Pending
 from midge.auth.extended import ALLOW as STEP_ALLOW
 from midge.auth.extended import CONTINUE, Exchange, Step
@@ -132,8 +133,6 @@ def _inadmissible(link: MqttLink, packet: p.Connect) -> tuple[int, str] | None:
             return int(Reason.RETAIN_NOT_SUPPORTED), "retain is not available"
         if will.qos > link.max_qos:
             return int(Reason.QOS_NOT_SUPPORTED), f"a will at QoS {will.qos} is not allowed here"
-        if will.topic.startswith("$SYS"):
-            return int(Reason.NOT_AUTHORIZED), f"a will on {will.topic} is not allowed"
     if packet.version != p.MQTT_5 and _keepalive_too_long(link, packet.keepalive_s):
         # 3.1.1 cannot be told another one. Mosquitto's answer.
         return int(Reason.CLIENT_IDENTIFIER_NOT_VALID), "keep alive is longer than max_keepalive"
@@ -345,6 +344,10 @@ def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None
 def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Will) -> None:
     """Keep the will, unless it may not be published; as with Mosquitto, the client may come in."""
     authorizer = link.broker.authorizer
+    never = never_written(will.topic)
+    if never:
+        link.broker.hooks.denied(session.client_id, "will", will.topic, never)
+        return
     if authorizer is None:
         session.will = will
         return

@@ -401,3 +401,23 @@ def test_subscribing_asks_about_the_filter_of_a_shared_subscription() -> None:
 
     World(authorizer=Notes()).connect("c").subscribe("$share/g/a/+")
     assert asked == [(SUBSCRIBE, "a/+")]
+
+
+@pytest.mark.parametrize(
+    "text", [None, "topic readwrite #\ntopic readwrite $SYS/#\ntopic $share/#"]
+)
+def test_of_sys_only_the_state_of_bridges_may_be_written_and_nothing_of_share(
+    text: str | None,
+) -> None:
+    there = World() if text is None else world(text)
+    reader = there.connect("r")
+    reader.subscribe("$SYS/#")
+    state = "$SYS/broker/connection/there.here/state"
+    for topic in (state, "$SYS/broker/uptime", "$SYS/broker/connection/x/y", "$share/g/t"):
+        client = there.connect("w", will=p.Will(topic, b"0"))
+        assert client.connack is not None
+        assert client.connack.reason == 0  # a bridge must come in, whatever its will is
+        client.publish(topic, b"1")
+        client.drop()
+        expected = [b"1", b"0"] if topic == state else []
+        assert [message.payload for message in reader.messages()] == expected
