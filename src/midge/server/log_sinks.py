@@ -221,17 +221,18 @@ class TopicSink:
         waiting: called when the first line waits.
     """
 
-    __slots__ = ("_lines", "_taking", "_waiting")
+    __slots__ = ("_closed", "_lines", "_taking", "_waiting")
 
     def __init__(self, waiting: Callable[[], None]) -> None:
         self._waiting = waiting
         self._lines: deque[tuple[str, str]] = deque()
         self._taking = False
+        self._closed = False
 
     def write(self, kind: str, stamp: str, text: str) -> None:
         """See :meth:`Sink.write`."""
         topic = _TOPICS.get(kind)
-        if topic is None or self._taking:
+        if topic is None or self._taking or self._closed:
             return  # what publishing a line has to tell would be told without an end
         if len(self._lines) >= LOG_TOPIC_LINES_MAX:
             raise BlockingIOError("too many lines wait to be published")
@@ -248,3 +249,8 @@ class TopicSink:
                 publish(topic, line.encode(errors="backslashreplace"))
         finally:
             self._taking = False
+
+    def close(self) -> None:
+        """There is nobody to publish any more."""
+        self._closed = True
+        self._lines.clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from midge.broker.hooks import Hooks
 from midge.clock import SystemClock
 from midge.mqtt import packets as p
+from midge.mqtt.reasons import Reason
 from midge.server import log_lines as lines
 from midge.server.logs import Log, logging_log
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Reasons that are the peer's fault in the protocol, so that the log says what was wrong.
 _FAULTS: Final = frozenset((0x81, 0x82, *range(0x8F, 0x96), 0x99, 0x9A, 0x9B))
+_TAKEN_OVER: Final = int(Reason.SESSION_TAKEN_OVER)
 
 
 class Narrator(Hooks):
@@ -84,6 +86,12 @@ class Narrator(Hooks):
                 f"Client {client_id or '-'} [{who.address}:{who.port}] refused: {text}."
             )
 
+    def taken_over(self, old: Link, new: Link, client_id: str) -> None:
+        """See :class:`Hooks`; the line stands above that of the new connection, as Mosquitto's."""
+        if self._connections and self.log.notice_on:
+            who = old.endpoint()
+            self.log.notice(lines.disconnected(client_id, who.address, who.port, _TAKEN_OVER))
+
     def throttled(self, link: Link, wait_s: float) -> None:
         """See :class:`Hooks`."""
         if self.log.debug_on:
@@ -92,6 +100,8 @@ class Narrator(Hooks):
 
     def disconnected(self, link: Link, client_id: str, reason: int, text: str) -> None:
         """See :class:`Hooks`."""
+        if reason == _TAKEN_OVER:
+            return  # it was told when it happened, before the new connection
         who = link.endpoint()
         if reason in _FAULTS and text and self.log.information_on:
             name = f"{client_id or '-'} [{who.address}:{who.port}]"

@@ -92,8 +92,20 @@ def drop_privileges(user: str, environment: Mapping[str, str], say: Say) -> None
     elif user not in ("", "root"):
         _become_named(user, say)
     say("information", f"Info: running midge as user{_own_name()}.")
+    _check_library()
     if os.geteuid() == 0 or os.getegid() == 0:
         say("warning", "Warning: midge should not be run as root/administrator.")
+
+
+def _check_library() -> None:
+    """See to it that what is not imported yet can be: Python may lie where only root looks."""
+    for path in (os.__file__, __file__):
+        if not os.access(path, os.R_OK):
+            raise ProcessError(
+                f"Error: the user{_own_name()} cannot read {path}, and midge needs it to run. "
+                "Install Python and midge where that user can read them, or choose another one "
+                "with the option 'user'."
+            )
 
 
 def _group(gid: str | None) -> int:

@@ -165,8 +165,10 @@ class Service:
         self.memory.close()
         self.listeners.close()
         await self.server.close(STOP_TIMEOUT_S)
+        self.topics.close()
         self.security.close()
         self._supervisor.close()
+        signals.ignore_in(asyncio.get_running_loop())
 
     def _keep_state(self) -> bool:
         from midge.server.persistence import keep  # most brokers start without SQLite

@@ -60,6 +60,13 @@ def handle_early() -> None:
         signal.signal(number, signal.SIG_IGN)  # their default is to end us
 
 
+def ignore_in(loop: asyncio.AbstractEventLoop) -> None:
+    """The end has come, and whoever asks for it again cannot make it come otherwise."""
+    for number in (*_STOPPING, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
+
+
 def handle_in(loop: asyncio.AbstractEventLoop, actions: Actions) -> None:
     """From here on, do what signals ask for."""
     for number in _STOPPING:
