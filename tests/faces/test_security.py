@@ -183,6 +183,35 @@ def test_a_client_with_a_wildcard_in_its_id_gets_nothing_from_patterns(start: St
     assert heard == []
 
 
+def hang_up(broker: BrokerProcess) -> None:
+    """Have the broker read its files again, and wait until it has."""
+    before = broker.log().count("eloading config")
+    broker.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    deadline = time.monotonic() + 10
+    while broker.log().count("eloading config") == before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+
+
+def test_after_a_hangup_the_new_files_count_and_who_is_in_stays_in(
+    start: Start, tmp_path: Path
+) -> None:
+    broker = start(FILES)
+    admin = ("-u", "admin", "-P", "root")
+    with subscribed(broker, *BOB, "-i", "b", "-t", "#") as heard:
+        assert publish(broker, "new/topic", "before", *admin) == 0
+        assert publish(broker, "house/door/state", "before", *admin) == 0
+        rules = RULES.replace("house/+/state", "new/topic")
+        (tmp_path / "acl").write_text(rules)
+        assert main(["passwd", "-b", str(tmp_path / "passwords"), "eve", "changed"]) == 0
+        hang_up(broker)
+        assert publish(broker, "new/topic", "after", *admin) == 0
+        assert publish(broker, "house/door/state", "after", *admin) == 0
+    assert heard == ["house/door/state before", "new/topic after"]
+    assert publish(broker, "x", "y", "-u", "eve", "-P", "other") != 0
+    assert publish(broker, "x", "y", "-u", "eve", "-P", "changed") == 0
+
+
 # -- what Mosquitto 2.0 does otherwise ----------------------------------------------------------
 
 
@@ -259,6 +288,19 @@ def test_the_log_says_why_and_what_would_help_and_the_client_learns_neither(
         time.sleep(0.01)
     for text in wanted:
         assert text in midge.log()
+
+
+def test_a_hangup_with_a_file_that_cannot_be_used_changes_nothing(
+    midge: BrokerProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "acl").write_text("nonsense\n")
+    (tmp_path / "passwords").write_text("")
+    hang_up(midge)
+    deadline = time.monotonic() + 10
+    while "Invalid line in acl_file" not in midge.log() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "Invalid line in acl_file" in midge.log()
+    assert publish(midge, "house/door/state", "x", *BOB) == 0  # the old users are still there
 
 
 @pytest.mark.parametrize(
