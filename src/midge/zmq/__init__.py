@@ -1,0 +1,109 @@
+"""ZeroMQ with the names of pyzmq: ``import midge.zmq as zmq`` is the only change to a program.
+
+Sockets speak ZMTP with any libzmq peer; there is no libzmq here. What pyzmq does not have:
+``Socket.stats``, ``wait_peers``, ``wait_subscribed``, ``send_many``, ``recv_many``, and sockets
+that can be iterated over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from midge.zmq import constants
+from midge.zmq.constants import *  # noqa: F403
+from midge.zmq.context import Context, SyncContext
+from midge.zmq.curve import curve_keypair, curve_public
+from midge.zmq.error import (
+    Again,
+    ContextTerminated,
+    DraftFDWarning,
+    InterruptedSystemCall,
+    NotDone,
+    ZMQBaseError,
+    ZMQBindError,
+    ZMQError,
+    ZMQVersionError,
+    strerror,
+)
+from midge.zmq.frame import Frame, Message
+from midge.zmq.poll import Poller, select, zmq_poll
+from midge.zmq.proxying import device, proxy, proxy_steerable
+from midge.zmq.socket import COPY_THRESHOLD, Socket, SyncSocket
+from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker
+from midge.zmq.version import (
+    __version__,
+    pyzmq_version,
+    pyzmq_version_info,
+    zmq_version,
+    zmq_version_info,
+)
+
+#: The newer socket types are there.
+DRAFT_API: Final = True
+#: The longest path of an ipc endpoint.
+IPC_PATH_MAX_LEN: Final = 107
+
+
+def has(capability: str) -> bool:
+    """Whether something is supported: ``"ipc"``, ``"curve"``, ``"draft"``, ``"ws"``, ..."""
+    name = capability.lower()
+    if name == "curve":
+        return _installed("nacl")
+    if name in ("ws", "wss"):
+        return _installed("wsproto")
+    return name in ("ipc", "draft", "tcp", "inproc", "udp")
+
+
+def _installed(module: str) -> bool:
+    try:
+        __import__(module)
+    except ImportError:
+        return False
+    return True
+
+
+def zmq_errno() -> int:
+    """Kept for its name: errors come as exceptions, so there is no last one."""
+    return 0
+
+
+__all__ = [
+    "COPY_THRESHOLD",
+    "DRAFT_API",
+    "IPC_PATH_MAX_LEN",
+    "_FINISHED_TRACKER",
+    "Again",
+    "Context",
+    "ContextTerminated",
+    "DraftFDWarning",
+    "Frame",
+    "InterruptedSystemCall",
+    "Message",
+    "MessageTracker",
+    "NotDone",
+    "Poller",
+    "Socket",
+    "SyncContext",
+    "SyncSocket",
+    "ZMQBaseError",
+    "ZMQBindError",
+    "ZMQError",
+    "ZMQVersionError",
+    "__version__",
+    "constants",
+    "curve_keypair",
+    "curve_public",
+    "device",
+    "has",
+    "proxy",
+    "proxy_steerable",
+    "pyzmq_version",
+    "pyzmq_version_info",
+    "select",
+    "strerror",
+    "zmq_errno",
+    "zmq_poll",
+    "zmq_version",
+    "zmq_version_info",
+]
+__all__ += constants.__all__
