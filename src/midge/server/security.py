@@ -93,11 +93,8 @@ class Plan:
         return self.everywhere or self.places.get(listener)
 
     def has_rules(self) -> bool:
-        """Whether anybody is to be asked about what clients may do."""
-        places = list(self.places.values())
-        if self.everywhere is not None:
-            places.append(self.everywhere)
-        return any(place.authorizer is not None for place in places)
+        """Whether anybody at any listener is to be asked about what clients may do."""
+        return any(place.authorizer is not None for place in self.places.values())
 
 
 class _ByListener:
@@ -358,10 +355,13 @@ class Security:
 
     def apply(self, plan: Plan) -> None:
         """Let the broker go by a plan from here on, and end connections that it does not allow."""
-        by_listener = _ByListener(plan)
         first = self._plan is None
         self._plan = plan
-        self._broker.set_rules(by_listener, by_listener if plan.has_rules() else None)
+        if plan.everywhere is not None:
+            self._broker.set_rules(plan.everywhere.authenticator, plan.everywhere.authorizer)
+        else:
+            by_listener = _ByListener(plan)
+            self._broker.set_rules(by_listener, by_listener if plan.has_rules() else None)
         for kind, line in plan.messages:
             self._log.write(kind, line)
         for source in plan.key_sets:
