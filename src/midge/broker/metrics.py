@@ -32,6 +32,7 @@ class Metrics:
         dropped_expired: the message expired before it could be sent.
         dropped_too_large: larger than the receiver's Maximum Packet Size.
         dropped_session_end: waiting for a session that ended.
+        dropped_forbidden: waiting for a client that may not have it any more.
         dropped_no_member: a shared subscription without anyone to give it to.
     """
 
@@ -41,6 +42,7 @@ class Metrics:
         "connections",
         "connects",
         "dropped_expired",
+        "dropped_forbidden",
         "dropped_memory",
         "dropped_no_member",
         "dropped_queue_full",
@@ -70,6 +72,7 @@ class Metrics:
         self.connections = 0
         self.connects = 0
         self.dropped_expired = 0
+        self.dropped_forbidden = 0
         self.dropped_memory = 0
         self.dropped_no_member = 0
         self.dropped_queue_full = 0

@@ -425,13 +425,16 @@ class Outbox:
         for packet_id, delivery in list(self.outgoing.waiting.items()):
             if not allowed(delivery.message):
                 self.outgoing.drop(packet_id)
+                self._drop_forbidden(1)
         if self.queue is None:
             return
         kept: deque[Delivery | Backlog] = deque()
         for entry in self.queue:
             if isinstance(entry, Backlog):
                 left = [one for one in entry.messages[entry.index :] if allowed(one)]
-                self.owed -= len(entry.messages) - entry.index - len(left)
+                gone = len(entry.messages) - entry.index - len(left)
+                self.owed -= gone
+                self._drop_forbidden(gone)
                 if left:
                     kept.append(Backlog(left, entry.qos, entry.ids))
             elif allowed(entry.message):
@@ -439,7 +442,12 @@ class Outbox:
             else:
                 self.queued_messages -= 1
                 self.queued_bytes -= entry.size()
+                self._drop_forbidden(1)
         self.queue = kept or None
+
+    def _drop_forbidden(self, count: int) -> None:
+        self.dropped += count
+        self._metrics.dropped_forbidden += count
 
     # -- pressure ---------------------------------------------------------------------------------
 

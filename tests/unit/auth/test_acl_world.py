@@ -263,6 +263,7 @@ def test_what_was_queued_is_looked_at_again_when_the_client_comes_back() -> None
     session = there.broker.sessions.get("r")
     assert session is not None
     assert (session.outbox.queued_messages, session.outbox.queued_bytes) == (0, 0)
+    assert there.broker.metrics.dropped_forbidden == 1
 
 
 def test_nobody_inherits_the_session_of_another_user_by_its_client_id() -> None:
