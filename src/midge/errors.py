@@ -66,6 +66,10 @@ class ConfigError(MidgeError):
         self.file = file
         self.line = line
 
+    def lines(self) -> list[str]:
+        """What to print about it: what is wrong, then where, the main file last."""
+        return [str(self), *getattr(self, "__notes__", ())]
+
 
 class ConnectionRefused(MidgeError):
     """The broker answered CONNECT with a refusal.

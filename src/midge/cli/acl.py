@@ -165,7 +165,7 @@ def _why(options: AclOptions) -> int:
 def _from_config(options: AclOptions) -> tuple[str | None, bool]:
     """Path of the ACL file, and ``acl_refuse_subscribe``."""
     from midge.errors import ConfigError
-    from midge.server.app import load
+    from midge.server.configuration import load
 
     try:
         configuration = load(options.config_file, ())

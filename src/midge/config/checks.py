@@ -50,7 +50,8 @@ def check(reader: Reader) -> None:
 def _owner(reader: Reader, owner_id: int) -> Settings | ListenerSettings | None:
     if owner_id == id(reader.settings):
         return reader.settings
-    return next((each for each in reader.listeners if id(each) == owner_id), None)
+    listeners = reader.listeners if reader.local is None else [*reader.listeners, reader.local]
+    return next((each for each in listeners if id(each) == owner_id), None)
 
 
 # -- what cannot work --------------------------------------------------------------------------

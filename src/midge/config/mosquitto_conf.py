@@ -44,13 +44,8 @@ def parse(
             error is raised.
 
     Raises:
-        ConfigError: something in it cannot be used; :func:`error_lines` has the lines to print.
+        ConfigError: something in it cannot be used; its ``lines()`` say what and where.
     """
     reader = new_reader(read_dir, faults)
     forms.read_lines(reader, text, file)
     return reader.finish(ports)
-
-
-def error_lines(error: ConfigError) -> list[str]:
-    """What to print about an error: what is wrong, then where, the main file last."""
-    return [str(error), *getattr(error, "__notes__", ())]

@@ -17,6 +17,7 @@ than the default, such an option is an error, or a warning where no client could
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from midge.config import checks, options
@@ -118,6 +119,8 @@ class Reader:
         listeners, bridges, plugins: what was defined, in its order.
         messages: what there is to say, with its log type.
         local_only: no listener was asked for.
+        default: the default listener; ``None`` where there is none.
+        local: what the environment says of the listeners on loopback; ``None`` for nothing.
         per_listener: security options belong to listeners.
         security_seen: there was a security option.
         log_destinations, log_types: what was given; ``None`` for nothing.
@@ -140,6 +143,7 @@ class Reader:
         self.messages: list[tuple[str, str]] = []
         self.local_only = True
         self.default: ListenerSettings | None = None
+        self.local: ListenerSettings | None = None
         self.default_port_given = False
         self.per_listener = False
         self.security_seen = False
@@ -333,6 +337,10 @@ class Reader:
         checks.check(self)
         if self.local_only:
             self.listeners = local_listeners(ports)
+            if self.local is not None:
+                self.listeners = [
+                    replace(self.local, host=each.host, port=each.port) for each in self.listeners
+                ]
         elif self.per_listener:
             for listener in self.listeners:
                 if listener.allow_anonymous is None:
@@ -352,12 +360,16 @@ class Reader:
         return self.origins.get((id(owner), name))
 
     def _origins(self) -> dict[tuple[int, str], str]:
-        index = {id(listener): number for number, listener in enumerate(self.listeners)}
-        index[id(self.settings)] = GENERAL_ORIGIN
+        index: dict[int, tuple[int, ...]] = {
+            id(listener): (number,) for number, listener in enumerate(self.listeners)
+        }
+        index[id(self.settings)] = (GENERAL_ORIGIN,)
+        if self.local is not None:
+            index[id(self.local)] = tuple(range(len(self.listeners)))
         return {
-            (index[owner], name): readable(str(where))
+            (number, name): readable(str(where))
             for (owner, name), where in self.origins.items()
-            if owner in index
+            for number in index.get(owner, ())
         }
 
 

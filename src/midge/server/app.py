@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from midge import __version__
 from midge.clock import SystemClock
-from midge.config.settings import local_configuration
 from midge.errors import ConfigError
 from midge.server import log_lines as lines
 from midge.server import process, signals
+from midge.server.configuration import check, load, report
 from midge.server.listeners import Listeners
 from midge.server.logs import Log, open_log
-from midge.server.service import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, Service, error_lines
+from midge.server.service import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,19 +49,16 @@ def run(
         daemon: go into the background.
         test_config: only say whether the configuration can be used.
     """
+    if test_config:
+        if config_file is None:
+            print("Please provide a configuration file to test.", file=sys.stderr)
+            return EXIT_CONFIG
+        return EXIT_OK if check(config_file, ports) else EXIT_CONFIG
     try:
         configuration = load(config_file, ports)
     except ConfigError as error:
         report(error)
         return EXIT_CONFIG
-    if test_config:
-        if config_file is None:
-            print("Please provide a configuration file to test.", file=sys.stderr)
-            return EXIT_CONFIG
-        for _, line in configuration.messages:
-            print(line, file=sys.stderr)
-        print("Configuration file is OK.", file=sys.stderr)
-        return EXIT_OK
     settings = configuration.settings
     try:
         process.drop_privileges(settings.user, os.environ, _noting(configuration))
@@ -100,47 +97,6 @@ def _noting(configuration: Configuration) -> Callable[[str, str], None]:
     return lambda kind, line: configuration.messages.append((kind, line))
 
 
-def load(config_file: str | None, ports: tuple[int, ...]) -> Configuration:
-    """The configuration of a file, or the default one.
-
-    Raises:
-        ConfigError: it cannot be read or used.
-    """
-    if config_file is None:
-        return local_configuration(ports)
-    from midge.config import mosquitto_conf  # a broker without a file starts without the parser
-
-    try:
-        with open(config_file, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-    except OSError as error:
-        raise ConfigError(
-            f"Error: Unable to open config file '{config_file}': {error.strerror}."
-        ) from error
-    return mosquitto_conf.parse(text, config_file, read_directory, ports)
-
-
-def read_directory(path: str) -> list[tuple[str, str]]:
-    """Name and text of each ``*.conf`` in a directory, in the order of their names.
-
-    Raises:
-        OSError: it, or one of them, cannot be read.
-    """
-    found = []
-    for name in sorted(os.listdir(path)):
-        if name.endswith(".conf"):
-            file_path = os.path.join(path, name)
-            with open(file_path, encoding="utf-8", errors="surrogateescape") as file:
-                found.append((file_path, file.read()))
-    return found
-
-
-def report(error: ConfigError) -> None:
-    """Say on standard error what is wrong with a configuration, and where."""
-    for line in error_lines(error):
-        print(line, file=sys.stderr)
-
-
 def _begin_log(configuration: Configuration, config_file: str | None, log: Log) -> None:
     for kind, line in configuration.messages:
         log.write(kind, line)
@@ -151,7 +107,7 @@ def _begin_log(configuration: Configuration, config_file: str | None, log: Log) 
         log.information(lines.config_loaded(config_file))
     if configuration.local_only:
         for line in lines.LOCAL_ONLY:
-            log.information(line)
+            log.warning(line)
 
 
 async def _serve(

@@ -22,6 +22,7 @@ LOCAL_ONLY: Final = (
     "Starting in local only mode. Connections will only be possible from clients running on this "
     "machine.",
     "Create a configuration file which defines a listener to allow remote access.",
+    "For more details see what 'midge config docs' prints.",
 )
 NO_WILL: Final = "No will message specified."
 

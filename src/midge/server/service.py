@@ -142,7 +142,7 @@ class Service:
         try:
             self.security.apply(self.security.plan(self.configuration))
         except ConfigError as error:
-            for line in error_lines(error):
+            for line in error.lines():
                 self.log.error(line)
             return EXIT_CONFIG
         if settings.persistence and not self._keep_state():
@@ -229,8 +229,3 @@ class Service:
     def rotate_log(self) -> None:
         """See :class:`midge.server.signals.Actions`."""
         self.log.reopen()
-
-
-def error_lines(error: ConfigError) -> list[str]:
-    """What to say about an error: what is wrong, then where, the main file last."""
-    return [str(error), *getattr(error, "__notes__", ())]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from midge.config import options
 from midge.config.bridges import BridgeTopic
 from midge.config.forms import read_lines
-from midge.config.mosquitto_conf import error_lines, new_reader, parse
+from midge.config.mosquitto_conf import new_reader, parse
 from midge.config.options import OPTIONS
 from midge.config.reader import Reader
 from midge.config.settings import GENERAL_ORIGIN, Configuration, Settings, anonymous_allowed
@@ -23,7 +23,7 @@ def read(text: str, ports: tuple[int, ...] = ()) -> Configuration:
 def fail(text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read(text)
-    return error_lines(caught.value)
+    return caught.value.lines()
 
 
 def said(configuration: Configuration, kind: str) -> list[str]:
@@ -616,7 +616,7 @@ def test_two_bridges_may_not_have_one_local_client_id() -> None:
         f"connection one\nremote_clientid x\n{topics}"
         f"connection two\nlocal_clientid local.x\n{topics}connection three\n{topics}"
     )
-    assert error_lines(faults[0]) == [
+    assert faults[0].lines() == [
         "Error: Bridge local_clientid 'local.x' is not unique. Try changing or setting the "
         "local_clientid value for one of the bridges.",
         "Error found at m.conf:5.",
@@ -690,7 +690,7 @@ def test_what_does_not_go_together_is_an_error_where_it_stands(
 ) -> None:
     _, faults = collect(f"listener 1883\n{text}")
     assert [f"Error: {words}", f"Error found at m.conf:{line}."] in [
-        error_lines(fault) for fault in faults
+        fault.lines() for fault in faults
     ]
 
 
@@ -774,7 +774,7 @@ def test_what_is_wrong_in_included_files_is_had_as_well() -> None:
     faults: list[ConfigError] = []
     files = [("/d/a.conf", "a"), ("/d/b.conf", "port 1\nb")]
     parse("include_dir /d\nc", "m.conf", lambda path: files, faults=faults)
-    assert [error_lines(fault)[1:] for fault in faults] == [
+    assert [fault.lines()[1:] for fault in faults] == [
         ["Error found at '/d/a.conf:1'.", "Error found at m.conf:1."],
         ["Error found at '/d/b.conf:2'.", "Error found at m.conf:1."],
         ["Error found at m.conf:2."],
@@ -843,7 +843,7 @@ def test_what_is_above_and_below_an_include_belongs_to_the_listener_of_the_main_
 def test_an_error_in_an_included_file_names_both_places() -> None:
     with pytest.raises(ConfigError) as caught:
         include({"a.conf": "\nnonsense"}, "\n\ninclude_dir /d")
-    assert error_lines(caught.value) == [
+    assert caught.value.lines() == [
         "Error: Unknown configuration variable 'nonsense'.",
         "Error found at '/d/a.conf:2'.",
         "Error found at m.conf:3.",
@@ -870,7 +870,7 @@ def test_what_cannot_be_read_is_an_error_at_the_include(filename: str | None, wo
 
     with pytest.raises(ConfigError) as caught:
         parse("include_dir /d", "m.conf", read_dir)
-    assert error_lines(caught.value) == [words, "Error found at m.conf:1."]
+    assert caught.value.lines() == [words, "Error found at m.conf:1."]
 
 
 # -- anything ----------------------------------------------------------------------------------
