@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from midge.net.zeromq.stream_wire import StreamWire
     from midge.patterns.pipe import Pipe
     from midge.zmtp.endpoint import Endpoint
+    from midge.zmtp.settings import Settings
 
 #: Bits of RECONNECT_STOP.
 STOP_CONN_REFUSED: Final = 1
@@ -47,6 +48,7 @@ class Connector:
 
     Attributes:
         endpoint: as it was given to connect.
+        settings: what its connections say; nothing where they speak no ZMTP.
         pipe: what the program sends to and receives from, connected or not.
         wire: the present connection, in handshake or ready.
         stopped: it will not connect any more.
@@ -57,6 +59,7 @@ class Connector:
         "_addresses",
         "_delay_s",
         "_generation",
+        "_known",
         "_limit",
         "_proxy",
         "_retry",
@@ -69,15 +72,24 @@ class Connector:
         "engine",
         "pipe",
         "place",
+        "settings",
         "stopped",
         "wire",
     )
 
-    def __init__(self, engine: SocketEngine, endpoint: str, place: Endpoint, pipe: Pipe) -> None:
+    def __init__(
+        self,
+        engine: SocketEngine,
+        endpoint: str,
+        place: Endpoint,
+        pipe: Pipe,
+        settings: Settings | None,
+    ) -> None:
         """Raises SocketError for a source address that this machine does not have, and the like."""
         self.engine = engine
         self.endpoint = endpoint
         self.place = place
+        self.settings = settings
         self.pipe = pipe
         self.wire: StreamWire | None = None
         self.stopped = False
@@ -86,6 +98,7 @@ class Connector:
         options = engine.options
         self._source = source_address(place.source, options.ipv6) if place.source else None
         self._proxy = proxy_place(options.socks_proxy) if options.socks_proxy else None
+        self._known = self._known_address()
         self._addresses: list[Address] = []  # of the host, yet to be tried in this round
         self._delay_s = 0.0
         self._generation = 0  # of lookups: the answer to an old question is not heard
@@ -94,6 +107,13 @@ class Connector:
         self._sock: socket.socket | None = None
         self._socks: SocksRequest | None = None
 
+    def _known_address(self) -> Address | None:
+        """Where to connect to, if nobody needs to be asked for that."""
+        if self.place.transport == "ipc":
+            return (socket.AF_UNIX, ipc_address(self.place.path))
+        host, port = self._proxy or (self.place.host, self.place.port)
+        return numeric_address(host, port, self.engine.options.ipv6)
+
     # -- one round -----------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -101,22 +121,14 @@ class Connector:
         self._retry = None
         if self.stopped:
             return
-        options = self.engine.options
-        host, port = self.place.host, self.place.port
-        if self.place.transport == "ipc":
-            self._addresses = [(socket.AF_UNIX, ipc_address(self.place.path))]
+        if self._known is not None:
+            self._addresses = [self._known]
             self._connect_next()
             return
-        if self._proxy is not None:
-            host, port = self._proxy
-        found = numeric_address(host, port, options.ipv6)
-        if found is not None:
-            self._addresses = [found]
-            self._connect_next()
-            return
+        host, port = self._proxy or (self.place.host, self.place.port)
         self._generation += 1
         generation = self._generation
-        family = socket.AF_UNSPEC if options.ipv6 else socket.AF_INET
+        family = socket.AF_UNSPEC if self.engine.options.ipv6 else socket.AF_INET
 
         def resolved(answer: list[Address] | OSError) -> None:
             if generation == self._generation and not self.stopped:

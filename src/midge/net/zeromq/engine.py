@@ -140,8 +140,7 @@ class SocketEngine:
 
     def _bind(self, endpoint: str, place: Endpoint) -> Listener | InprocListener:
         if place.transport in ("tcp", "ipc"):
-            self._settings()  # a mistake in the options shows here, not with the first peer
-            return Listener(self, endpoint, place)
+            return Listener(self, endpoint, place, self._settings())
         if place.transport != "inproc":
             raise SocketError(errno.EPROTONOSUPPORT, f"cannot bind to {endpoint}")
         listener = InprocListener(self, place.path)
@@ -166,8 +165,8 @@ class SocketEngine:
         else:
             if place.transport == "tcp" and (place.port == 0 or place.host == "*"):
                 raise SocketError(errno.EINVAL, f"{endpoint} is no endpoint to connect to")
-            self._settings()
-            connector = Connector(self, endpoint, place, self._new_pipe(endpoint, True))
+            pipe = self._new_pipe(endpoint, True)
+            connector = Connector(self, endpoint, place, pipe, self._settings())
             self._connectors.append(connector)
             if not self.options.immediate:
                 self.pattern.attach(connector.pipe)
@@ -363,6 +362,11 @@ class SocketEngine:
     # -- peers ---------------------------------------------------------------------------------
 
     def _settings(self) -> Settings | None:
+        """What connections of an endpoint say; nothing where they speak no ZMTP.
+
+        Made when it is bound or connected: a mistake in the options shows there, not with the first
+        peer, and later changes act on later endpoints.
+        """
         if self.is_raw:
             return None
         return connection_settings(self.type_name, self.options)
@@ -382,18 +386,22 @@ class SocketEngine:
 
     def accepted(self, sock: socket.socket, endpoint: str, address: str, by: Listener) -> None:
         """A listener has a new peer."""
-        self._start(sock, endpoint, address, None)
+        self._start(sock, endpoint, address, None, by.settings)
 
     def connected(
         self, sock: socket.socket, endpoint: str, address: str, by: Connector
     ) -> StreamWire:
         """A connector has its connection."""
-        return self._start(sock, endpoint, address, by)
+        return self._start(sock, endpoint, address, by, by.settings)
 
     def _start(
-        self, sock: socket.socket, endpoint: str, address: str, by: Connector | None
+        self,
+        sock: socket.socket,
+        endpoint: str,
+        address: str,
+        by: Connector | None,
+        settings: Settings | None,
     ) -> StreamWire:
-        settings = self._settings()
         wire: StreamWire
         if settings is None:
             wire = RawWire(self, sock, endpoint, address, by)

@@ -17,6 +17,7 @@ import os
 import select
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_S
@@ -116,15 +117,22 @@ class IoThread:
 
     def _run(self) -> None:
         while not self._stopping:
-            for fd in self._wait():
-                engine = self._cold.get(fd)
-                if engine is not None:
-                    self._run_cold(engine)
-            self._run_due()
-            if self._warm:
-                self.ticks += 1
-                for engine in list(self._warm):
-                    self._tick(engine)
+            try:
+                self._turn()
+            except Exception:
+                # A fault of ours: it must be seen, and must not end what all sockets live from.
+                traceback.print_exc()
+
+    def _turn(self) -> None:
+        for fd in self._wait():
+            engine = self._cold.get(fd)
+            if engine is not None:
+                self._run_cold(engine)
+        self._run_due()
+        if self._warm:
+            self.ticks += 1
+            for engine in list(self._warm):
+                self._tick(engine)
 
     def _wait(self) -> list[int]:
         epoll = self._epoll

@@ -21,6 +21,7 @@ from midge.patterns import monitor
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
     from midge.zmtp.endpoint import Endpoint
+    from midge.zmtp.settings import Settings
 
 #: What is wrong with the one connection that was to be accepted, not with accepting.
 _PASSING: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
@@ -31,6 +32,7 @@ class Listener:
 
     Attributes:
         wanted: the endpoint as it was given to bind.
+        settings: what its connections say; nothing where they speak no ZMTP.
         endpoint: the one that it became.
     """
 
@@ -44,11 +46,14 @@ class Listener:
         "closed",
         "endpoint",
         "engine",
+        "settings",
         "sock",
         "wanted",
     )
 
-    def __init__(self, engine: SocketEngine, wanted: str, place: Endpoint) -> None:
+    def __init__(
+        self, engine: SocketEngine, wanted: str, place: Endpoint, settings: Settings | None
+    ) -> None:
         """Bind and listen.
 
         Raises:
@@ -57,6 +62,7 @@ class Listener:
         options = engine.options
         self.engine = engine
         self.wanted = wanted
+        self.settings = settings
         self._path = ""
         self._fresh = place.transport == "ipc" and place.path == "*"
         self._inode = 0
@@ -145,7 +151,10 @@ class Listener:
         filters = (options.ipc_filter_pid, options.ipc_filter_uid, options.ipc_filter_gid)
         if not any(filters):
             return True
-        peer = transport.peer_credentials(sock)
+        try:
+            peer = transport.peer_credentials(sock)
+        except OSError:
+            return False
         return any(one in allowed for one, allowed in zip(peer, filters, strict=True))
 
     def close(self) -> None:

@@ -1,0 +1,277 @@
+"""Connecting, and connecting again: waits, give-ups, look-ups. The clock is moved by hand."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import pytest
+
+from midge.limits import ZMQ_ACCEPT_PAUSE_S
+from midge.net.zeromq import transport
+from midge.patterns import monitor as m
+from midge.patterns.errors import SocketError
+from tests.unit.net.zeromq.conftest import World
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def test_a_first_connection_is_reported_step_by_step(world: World) -> None:
+    pull = world.socket("PULL")
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    world.reactor.settle()
+    assert world.events("PULL") == [m.LISTENING, m.ACCEPTED, m.HANDSHAKE_SUCCEEDED]
+    assert world.events("PUSH") == [m.CONNECT_DELAYED, m.CONNECTED, m.HANDSHAKE_SUCCEEDED]
+    assert world.values("PUSH", m.CONNECT_DELAYED) == [errno.EINPROGRESS]
+    assert world.values("PUSH", m.HANDSHAKE_SUCCEEDED) == [0]
+    assert {one[3] for one in world.seen} == {endpoint}
+
+
+def test_the_wait_stays_the_same_without_a_maximum(world: World) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=100)
+    push.connect(f"tcp://127.0.0.1:{free_port()}")
+    for _ in range(5):
+        world.reactor.advance(0.1)
+    assert world.values("PUSH", m.CONNECT_RETRIED) == [100] * 6
+    assert world.events("PUSH")[:3] == [m.CONNECT_DELAYED, m.CLOSED, m.CONNECT_RETRIED]
+
+
+def test_the_wait_doubles_up_to_the_maximum_and_starts_again_after_a_success(world: World) -> None:
+    port = free_port()
+    push = world.socket("PUSH", reconnect_interval_ms=100, reconnect_interval_max_ms=1000)
+    push.connect(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(0.05 + 0.1 + 0.2 + 0.4 + 0.8 + 1 + 1)
+    assert world.values("PUSH", m.CONNECT_RETRIED) == [100, 200, 400, 800, 1000, 1000, 1000]
+    pull = world.socket("PULL")
+    pull.bind(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(1)
+    assert m.HANDSHAKE_SUCCEEDED in world.events("PUSH")
+    pull.close(0, lambda: None)
+    world.reactor.settle()
+    assert world.values("PUSH", m.CONNECT_RETRIED)[-1] == 100
+
+
+def test_minus_one_means_that_there_is_no_second_attempt(world: World) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=-1)
+    push.connect(f"tcp://127.0.0.1:{free_port()}")
+    world.reactor.advance(100)
+    assert world.events("PUSH") == [m.CONNECT_DELAYED, m.CLOSED]
+    assert not push.pattern.peers()
+
+
+@pytest.mark.parametrize(("stop", "attempts"), [(0, 11), (1, 1)])
+def test_a_refusal_can_end_the_attempts(world: World, stop: int, attempts: int) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=100, reconnect_stop=stop)
+    push.connect(f"tcp://127.0.0.1:{free_port()}")
+    world.reactor.advance(1.05)
+    assert world.events("PUSH").count(m.CONNECT_DELAYED) == attempts
+
+
+@pytest.mark.parametrize(("stop", "again"), [(0, True), (2, False)])
+def test_a_failed_handshake_can_end_the_attempts(world: World, stop: int, again: bool) -> None:
+    other = world.socket("PUB")
+    push = world.socket("PUSH", reconnect_stop=stop)
+    push.connect(other.bind("tcp://127.0.0.1:*"))
+    world.reactor.advance(1)
+    assert m.HANDSHAKE_FAILED_PROTOCOL in world.events("PUSH")
+    assert (m.CONNECT_RETRIED in world.events("PUSH")) is again
+
+
+@pytest.mark.parametrize(("stop", "again"), [(0, True), (4, False)])
+def test_a_disconnect_can_end_the_attempts(world: World, stop: int, again: bool) -> None:
+    pull = world.socket("PULL")
+    push = world.socket("PUSH", reconnect_stop=stop)
+    push.connect(pull.bind("tcp://127.0.0.1:*"))
+    world.reactor.settle()
+    pull.close(0, lambda: None)
+    world.reactor.settle()
+    assert m.DISCONNECTED in world.events("PUSH")
+    assert (m.CONNECT_RETRIED in world.events("PUSH")) is again
+
+
+def test_messages_that_wait_go_out_when_the_peer_comes(world: World) -> None:
+    port = free_port()
+    push = world.socket("PUSH")
+    push.connect(f"tcp://127.0.0.1:{port}")
+    world.reactor.settle()
+    assert all(push.send(b"%d" % number) for number in range(5))
+    pull = world.socket("PULL")
+    pull.bind(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(1)
+    assert pull.receive_many(10) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_with_immediate_nothing_is_accepted_before_the_peer_is_there(world: World) -> None:
+    port = free_port()
+    push = world.socket("PUSH", immediate=True)
+    push.connect(f"tcp://127.0.0.1:{port}")
+    world.reactor.settle()
+    assert not push.send(b"early")
+    pull = world.socket("PULL")
+    pull.bind(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(1)
+    assert push.send(b"now")
+    world.reactor.settle()
+    assert pull.receive() == b"now"
+    pull.close(0, lambda: None)
+    world.reactor.settle()
+    assert not push.send(b"nobody")
+
+
+def test_every_address_of_a_host_is_tried_before_there_is_a_wait(world: World) -> None:
+    pull = world.socket("PULL")
+    port = int(pull.bind("tcp://127.0.0.1:*").rpartition(":")[2])
+    dead = (socket.AF_INET, ("127.0.0.1", free_port()))
+    world.reactor.names["two.example"] = [dead, (socket.AF_INET, ("127.0.0.1", port))]
+    push = world.socket("PUSH")
+    push.connect(f"tcp://two.example:{port}")
+    world.reactor.settle()
+    assert m.HANDSHAKE_SUCCEEDED in world.events("PUSH")
+    assert m.CONNECT_RETRIED not in world.events("PUSH")
+
+
+def test_a_name_that_nobody_knows_is_asked_for_again(world: World) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=100)
+    push.connect("tcp://nowhere.example:5555")
+    world.reactor.advance(0.25)
+    assert world.reactor.lookups == ["nowhere.example"] * 3
+
+
+def test_an_answer_that_comes_after_the_disconnect_is_not_heard(world: World) -> None:
+    world.reactor.names["late.example"] = [(socket.AF_INET, ("127.0.0.1", free_port()))]
+    push = world.socket("PUSH")
+    push.connect("tcp://late.example:5555")
+    push.disconnect("tcp://late.example:5555")
+    world.reactor.advance(1)
+    assert world.events("PUSH") == []
+
+
+def test_a_peer_that_says_nothing_is_given_up_on_after_the_handshake_interval(
+    world: World,
+) -> None:
+    pull = world.socket("PULL", handshake_ms=500)
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    port = int(endpoint.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as silent:
+        world.reactor.settle()
+        assert pull.handshakes == 1
+        world.reactor.advance(0.4)
+        assert pull.handshakes == 1
+        world.reactor.advance(0.2)
+        assert pull.handshakes == 0
+        silent.settimeout(5)
+        while silent.recv(100):
+            pass
+    assert world.values("PULL", m.HANDSHAKE_FAILED_NO_DETAIL) == [errno.ETIMEDOUT]
+
+
+def test_heartbeats_find_out_that_a_peer_has_gone_silent(world: World) -> None:
+    pull = world.socket("PULL", heartbeat_interval_ms=100, heartbeat_timeout_ms=300)
+    push = world.socket("PUSH")
+    push.connect(pull.bind("tcp://127.0.0.1:*"))
+    world.reactor.settle()
+    world.reactor.advance(5)
+    assert m.DISCONNECTED not in world.events("PULL")
+    for wire in push._wires:
+        wire.hold()  # it reads no more, so that it answers no PING
+    world.reactor.advance(0.5)
+    assert m.DISCONNECTED in world.events("PULL")
+
+
+def test_without_descriptors_a_listener_rests_and_then_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull = world.socket("PULL")
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    listener = pull._listeners[0]
+    real = listener.sock
+    calls = 0
+
+    class Empty:
+        fileno = real.fileno
+
+        def accept(self) -> None:
+            nonlocal calls
+            calls += 1
+            raise OSError(errno.EMFILE, "too many open files")
+
+        def close(self) -> None:
+            real.close()
+
+    listener.sock = Empty()  # type: ignore[union-attr,assignment]
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    world.reactor.settle()
+    assert calls == 1, "it spins"
+    assert world.values("PULL", m.ACCEPT_FAILED) == [errno.EMFILE]
+    world.reactor.advance(ZMQ_ACCEPT_PAUSE_S)
+    assert calls == 2
+    listener.sock = real  # type: ignore[union-attr]
+    world.reactor.advance(ZMQ_ACCEPT_PAUSE_S)
+    assert m.HANDSHAKE_SUCCEEDED in world.events("PULL")
+
+
+def test_a_storm_of_handshakes_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midge.net.zeromq.listener.ZMQ_HANDSHAKES_MAX", 3)
+    monkeypatch.setattr("midge.net.zeromq.engine.ZMQ_HANDSHAKES_MAX", 3)
+    pull = world.socket("PULL", handshake_ms=1000)
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    port = int(endpoint.rpartition(":")[2])
+    strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(5)]
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    world.reactor.settle()
+    assert pull.handshakes == 3
+    for stranger in strangers:
+        stranger.close()
+    world.reactor.settle()
+    assert m.HANDSHAKE_SUCCEEDED in world.events("PULL")
+    assert pull.handshakes == 0
+
+
+def test_a_connect_that_takes_too_long_is_begun_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "connect_outcome", lambda sock: errno.EINPROGRESS)
+    monkeypatch.setattr(
+        socket.socket, "connect_ex", lambda self, address: errno.EINPROGRESS, raising=False
+    )
+    push = world.socket("PUSH", connect_timeout_ms=500)
+    with pytest.MonkeyPatch.context() as patch:
+        # Nothing is ever writable, so that the kernel does not decide before the clock does.
+        patch.setattr(world.reactor, "add_writer", lambda fd, callback: None)
+        push.connect("tcp://127.0.0.1:9")
+        world.reactor.advance(0.4)
+        assert m.CLOSED not in world.events("PUSH")
+        world.reactor.advance(0.15)
+        assert world.events("PUSH") == [m.CONNECT_DELAYED, m.CLOSED, m.CONNECT_RETRIED]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "number"),
+    [
+        ("tcp://", errno.EINVAL),
+        ("tcp://127.0.0.1", errno.EINVAL),
+        ("tcp://127.0.0.1:*", errno.EINVAL),
+        ("tcp://*:5555", errno.EINVAL),
+        ("tcp://127.0.0.1:99999", errno.EINVAL),
+        ("tcp://nonsense;127.0.0.1:5555", errno.ENODEV),
+        ("carrier-pigeon://home", errno.EPROTONOSUPPORT),
+        ("ipc://" + "x" * 200, errno.ENAMETOOLONG),
+    ],
+)
+def test_an_endpoint_that_cannot_be_connected_is_refused_at_once(
+    world: World, endpoint: str, number: int
+) -> None:
+    push = world.socket("PUSH")
+    with pytest.raises(SocketError) as caught:
+        push.connect(endpoint)
+    assert caught.value.errno == number
+    assert not push.pattern.peers()
