@@ -500,6 +500,8 @@ class BlockingEngine:
         """It has ended."""
         with self._lock:
             self.reactor.waiting -= 1
+            if self.engine.closed:
+                self._dispose()
 
     def _run(self, timeout_s: float | None) -> None:
         """Run the reactor once; the lock is held.
@@ -512,6 +514,8 @@ class BlockingEngine:
         if context.terminated:
             raise SocketError(ETERM)
         if self._closing:
+            if self.engine.closed:
+                self._dispose()
             raise SocketError(errno.ENOTSOCK, "the socket was closed while it was waited for")
         self.touched = True
         if not self.warm:
@@ -529,6 +533,11 @@ class BlockingEngine:
         """Call ``callback`` whenever events may have changed, on whatever thread does the I/O."""
         self._signal = callback
         self.engine.on_change = callback
+
+    def leave_thread(self) -> None:
+        """An event loop runs this socket from here on, not the thread; the lock is held."""
+        self._context.io_thread.forget(self)
+        self.warm = True
 
     # -- for the context's thread --------------------------------------------------------------
 
@@ -588,7 +597,11 @@ class BlockingEngine:
         return self._closing
 
     def _dispose(self) -> None:
+        """Give everything back; while another thread waits here, that is left to it."""
         if self.disposed:
+            return
+        if self.reactor.waiting:
+            self.reactor.wake()
             return
         self.disposed = True
         self._context.io_thread.forget(self)

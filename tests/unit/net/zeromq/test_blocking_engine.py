@@ -1,0 +1,368 @@
+"""Blocking sockets: waits, time-outs, threads, the context's end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.engine import POLLIN, POLLOUT
+from midge.net.zeromq.waiting import POLLERR, wait_any
+from midge.patterns.errors import ETERM, SocketError
+
+Make = Callable[..., BlockingEngine]
+LONG_MS = 10_000
+TRANSPORTS = ["tcp://127.0.0.1:*", "ipc://*", "inproc://here"]
+
+
+def joined(make: Make, one: str, other: str, transport: str, **options: Any) -> Any:
+    """Two sockets; the first binds."""
+    first, second = make(one, **options), make(other, **options)
+    second.call(second.engine.connect, first.call(first.engine.bind, transport))
+    return first, second
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_messages_arrive_once_and_in_order_through_marks(blocking: Make, transport: str) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", transport, send_mark=50, receive_mark=50)
+    count = 5000
+    got: list[bytes] = []
+
+    def read() -> None:
+        while len(got) < count:
+            item = pull.receive(LONG_MS)
+            assert item is not None
+            got.append(item)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(count):
+        assert push.send(b"%d" % number, LONG_MS)
+    push.flush()
+    reader.join(30)
+    assert got == [b"%d" % number for number in range(count)]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_send_waits_at_the_mark_and_goes_on_when_the_peer_reads(
+    blocking: Make, transport: str
+) -> None:
+    pull, push = joined(
+        blocking,
+        "PULL",
+        "PUSH",
+        transport,
+        send_mark=5,
+        receive_mark=5,
+        send_buffer_bytes=4096,
+        receive_buffer_bytes=4096,
+    )
+    body = b"x" * 200_000
+    assert push.poll(LONG_MS, POLLOUT) == POLLOUT
+    sent = 0
+    while push.send(body, 100):
+        sent += 1
+        assert sent < 100, "the mark holds nobody"
+    if transport.startswith("inproc"):
+        assert sent == 10  # the marks of both sides, exactly
+    assert push.events() == 0
+    waiter = threading.Thread(target=push.send, args=(b"last", LONG_MS))
+    waiter.start()
+    for _ in range(sent):
+        assert pull.receive(LONG_MS) == body
+    assert pull.receive(LONG_MS) == b"last"
+    waiter.join(10)
+    assert not waiter.is_alive()
+
+
+def test_a_receive_ends_in_time(blocking: Make) -> None:
+    pull = blocking("PULL")
+    begun = time.monotonic()
+    assert pull.receive(0) is None
+    assert pull.receive(30) is None
+    assert time.monotonic() - begun >= 0.03
+    assert pull.poll(10) == 0
+    assert pull.receive_many(5, 0) == []
+
+
+def test_a_send_with_nobody_there_ends_in_time(blocking: Make) -> None:
+    push = blocking("PUSH")
+    assert push.send(b"x", 0) is False
+    assert push.send(b"x", 20) is False
+    assert push.send_many([b"x", b"y"], 20) == 0
+    assert push.poll(10, POLLOUT) == 0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_waiting_receive_is_woken_by_a_sender_of_another_thread(
+    blocking: Make, transport: str
+) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", transport)
+    for number in range(50):
+        got: list[Any] = []
+        reader = threading.Thread(target=lambda got=got: got.append(pull.receive(LONG_MS)))
+        reader.start()
+        assert push.send(b"%d" % number, LONG_MS)
+        reader.join(15)
+        assert got == [b"%d" % number]
+
+
+def test_connect_before_bind_works_for_inproc(blocking: Make) -> None:
+    push, pull = blocking("PUSH"), blocking("PULL")
+    push.call(push.engine.connect, "inproc://later")
+    assert push.send(b"early", LONG_MS)
+    pull.call(pull.engine.bind, "inproc://later")
+    assert pull.receive(LONG_MS) == b"early"
+
+
+def test_an_inproc_name_is_taken_once_and_given_back(blocking: Make) -> None:
+    one, two = blocking("PULL"), blocking("PULL")
+    one.call(one.engine.bind, "inproc://name")
+    with pytest.raises(SocketError) as caught:
+        two.call(two.engine.bind, "inproc://name")
+    assert caught.value.errno == errno.EADDRINUSE
+    one.close(0)
+    two.call(two.engine.bind, "inproc://name")
+
+
+def test_what_was_sent_before_an_inproc_peer_closed_is_received(blocking: Make) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", "inproc://here")
+    for number in range(20):
+        assert push.send(b"%d" % number, LONG_MS)
+    push.close(-1)
+    assert [pull.receive(LONG_MS) for _ in range(20)] == [b"%d" % n for n in range(20)]
+    while pull.engine.pattern.peers():
+        pull.poll(10)
+
+
+def test_the_end_of_a_context_ends_every_call(blocking: Any) -> None:
+    pull, push, idle = blocking("PULL"), blocking("PUSH"), blocking("PULL")
+    numbers: list[int] = []
+
+    def wait(call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except SocketError as error:
+            numbers.append(error.errno)
+
+    calls: list[Callable[[], Any]] = [
+        pull.receive,
+        lambda: push.send(b"nobody"),
+        lambda: wait_any([(idle, POLLIN)]),
+    ]
+    threads = [threading.Thread(target=wait, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    while not all(one.reactor.waiting for one in (pull, push, idle)):
+        time.sleep(0.001)
+    blocking.context.terminate()
+    for thread in threads:
+        thread.join(10)
+    assert numbers == [ETERM] * 3
+    for call in (pull.receive, lambda: pull.poll(0), pull.events, lambda: push.send(b"x")):
+        with pytest.raises(SocketError) as caught:
+            call()
+        assert caught.value.errno == ETERM
+    with pytest.raises(SocketError):
+        blocking("PULL")
+
+
+def test_a_closed_socket_says_so(blocking: Make) -> None:
+    pull = blocking("PULL")
+    pull.close(0)
+    pull.close(0)
+    assert pull.closed
+    for call in (pull.receive, lambda: pull.poll(0), lambda: pull.send(b"x")):
+        with pytest.raises(SocketError) as caught:
+            call()
+        assert caught.value.errno == errno.ENOTSOCK
+
+
+def test_a_close_from_another_thread_ends_a_receive(blocking: Make) -> None:
+    pull = blocking("PULL")
+    pull.call(pull.engine.bind, "tcp://127.0.0.1:*")
+    numbers: list[int] = []
+
+    def wait() -> None:
+        try:
+            pull.receive()
+        except SocketError as error:
+            numbers.append(error.errno)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not pull.reactor.waiting:
+        time.sleep(0.001)
+    pull.close(-1)
+    thread.join(10)
+    assert numbers == [errno.ENOTSOCK]
+
+
+def test_linger_minus_one_waits_for_a_peer_and_zero_does_not(blocking: Any) -> None:
+    push = blocking("PUSH")
+    push.call(push.engine.connect, "tcp://127.0.0.1:9")
+    assert push.send(b"x", LONG_MS)
+    push.close(0)
+    assert blocking.context.wait_empty(5)
+    push = blocking("PUSH")
+    push.call(push.engine.connect, "tcp://127.0.0.1:9")
+    assert push.send(b"x", LONG_MS)
+    push.close(50)
+    assert not blocking.context.wait_empty(0)
+    assert blocking.context.wait_empty(5)
+    # Bound, and nobody has come: there is nothing to wait for.
+    pull = blocking("PUSH")
+    pull.call(pull.engine.bind, "tcp://127.0.0.1:*")
+    pull.close(-1)
+    assert blocking.context.wait_empty(5)
+
+
+def test_several_sockets_and_descriptors_are_waited_for_at_once(blocking: Make) -> None:
+    one, push_one = joined(blocking, "PULL", "PUSH", "tcp://127.0.0.1:*")
+    two, push_two = joined(blocking, "PULL", "PUSH", "inproc://two")
+    reader, writer = os.pipe()
+    try:
+        items = [(one, POLLIN), (two, POLLIN), (reader, POLLIN), (push_one, POLLOUT)]
+        assert push_one.poll(LONG_MS, POLLOUT)
+        assert wait_any(items, LONG_MS) == [(3, POLLOUT)]
+        del items[3]
+        assert wait_any(items, 20) == []
+        assert push_two.send(b"x", LONG_MS)
+        assert wait_any(items, LONG_MS) == [(1, POLLIN)]
+        two.receive()
+        os.write(writer, b"x")
+        assert wait_any(items, LONG_MS) == [(2, POLLIN)]
+        os.read(reader, 1)
+        timer = threading.Timer(0.02, lambda: push_one.send(b"y", LONG_MS))
+        timer.start()
+        assert wait_any(items, LONG_MS) == [(0, POLLIN)]
+        timer.join()
+        os.close(writer)
+        writer = -1
+        assert wait_any([(reader, POLLIN)], LONG_MS) == [(0, POLLIN | POLLERR)]
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def test_change_is_told_while_nobody_calls(blocking: Make) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", "tcp://127.0.0.1:*")
+    told = threading.Event()
+    pull.on_change(told.set)
+    pull.events()
+    time.sleep(0.02)  # until the context's thread has it
+    told.clear()
+    assert push.send(b"x", LONG_MS)
+    assert told.wait(10)
+    assert pull.events() & POLLIN
+
+
+def test_the_peer_of_each_message_is_known_although_they_are_taken_in_lots(
+    blocking: Make,
+) -> None:
+    pull = blocking("PULL")
+    endpoint = pull.call(pull.engine.bind, "tcp://127.0.0.1:*")
+    pushes = [blocking("PUSH") for _ in range(3)]
+    for number, push in enumerate(pushes):
+        push.call(push.engine.connect, endpoint.replace("tcp://", f"tcp://127.0.0.{number + 2}:0;"))
+        for _ in range(20):
+            assert push.send(b"%d" % (number + 2), LONG_MS)
+    for _ in range(60):
+        item = pull.receive(LONG_MS)
+        assert pull.last_pipe is not None
+        assert pull.last_pipe.address == f"127.0.0.{item.decode()}"
+
+
+def test_a_hundred_threads_use_a_socket_each(blocking: Make) -> None:
+    pull = blocking("PULL")
+    endpoints = [pull.call(pull.engine.bind, one) for one in ("tcp://127.0.0.1:*", "inproc://x")]
+    count = 50
+
+    def work(number: int) -> None:
+        push = blocking("PUSH")
+        push.call(push.engine.connect, endpoints[number % 2])
+        for turn in range(count):
+            assert push.send([b"%d" % number, b"%d" % turn], LONG_MS)
+        push.close(-1)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(100)]
+    for thread in threads:
+        thread.start()
+    seen: dict[bytes, list[int]] = {}
+    for _ in range(100 * count):
+        item = pull.receive(LONG_MS)
+        assert item is not None
+        seen.setdefault(item[0], []).append(int(item[1]))
+    for thread in threads:
+        thread.join(10)
+    assert len(seen) == 100
+    assert all(turns == list(range(count)) for turns in seen.values())
+
+
+def test_opening_and_closing_leaves_nothing_behind() -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def round_of(count: int) -> None:
+        context = BlockingContext()
+        for number in range(count):
+            pull, push = BlockingEngine("PULL", context), BlockingEngine("PUSH", context)
+            transport = TRANSPORTS[number % 3]
+            push.call(push.engine.connect, pull.call(pull.engine.bind, transport))
+            assert push.send(b"x", LONG_MS)
+            assert pull.receive(LONG_MS) == b"x"
+            push.close(-1)
+            pull.close(0)
+        assert context.wait_empty(10)
+        context.stop()
+
+    round_of(3)
+    before = descriptors(), threading.active_count()
+    round_of(100)
+    assert (descriptors(), threading.active_count()) == before
+
+
+def test_a_context_whose_sockets_are_idle_does_nothing(blocking: Any) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", "tcp://127.0.0.1:*")
+    assert push.send(b"x", LONG_MS)
+    assert pull.receive(LONG_MS) == b"x"
+    time.sleep(0.1)
+    ticks = blocking.context.io_thread.ticks
+    time.sleep(0.1)
+    assert blocking.context.io_thread.ticks == ticks
+
+
+def test_a_forked_child_is_refused_and_disturbs_nothing(blocking: Make) -> None:
+    pull, push = joined(blocking, "PULL", "PUSH", "tcp://127.0.0.1:*")
+    for _ in range(20):  # credit is granted, so that the short way is tried, too
+        assert push.send(b"parent", LONG_MS)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = []
+        for call in (lambda: push.send(b"child", 0), lambda: pull.receive(0), push.events):
+            try:
+                call()
+                answer.append("no error")
+            except SocketError as error:
+                answer.append(str(error.errno))
+        push.close(0)
+        pull.close(-1)
+        os.write(writer, " ".join(answer).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    answers = os.read(reader, 1000)
+    os.close(reader)
+    assert answers.decode().split() == [str(errno.ENOTSOCK)] * 3
+    for _ in range(10):
+        assert push.send(b"parent", LONG_MS)
+    assert [pull.receive(LONG_MS) for _ in range(30)] == [b"parent"] * 30
+    assert pull.receive(50) is None
