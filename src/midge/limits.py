@@ -63,6 +63,8 @@ PASSWORD_CACHE_MAX: Final = 10_000
 PASSWORD_CACHED_BYTES_MAX: Final = 1024
 #: Decisions about publishing that one ACL file remembers; the table is emptied when it is full.
 ACL_CACHE_MAX: Final = 65_536
+#: Topics that a connection may publish to without being asked again, for the fast lane.
+LINK_TOPICS_MAX: Final = 1024
 #: A file with names, passwords, rules or keys that is larger than this is refused.
 SECURITY_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 #: How long a user's own ``async`` authenticator or authorizer may take, and how many of its

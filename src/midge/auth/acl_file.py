@@ -16,6 +16,7 @@ from typing import Final
 from midge.auth.acl_rules import NOTHING, READ, WRITE, Rule, Rules, Verdict
 from midge.auth.base import (
     ALLOWED,
+    ALLOWED_BY_RULES,
     DELIVER,
     PASS,
     PUBLISH,
@@ -159,7 +160,7 @@ class AclFile:
     def _decide(self, client: Identity, action: int, topic: str) -> Decision:
         verdict = self.explain(client.client_id, client.username, action, topic)
         if verdict.allowed:
-            return ALLOWED
+            return ALLOWED_BY_RULES
         if verdict.open and not self._alone:
             return Decision(PASS, str(verdict))
         return deny(str(verdict))

@@ -125,6 +125,10 @@ class Decision:
 #: The one decision that allows.
 ALLOWED: Final = Decision(ALLOW)
 
+#: The same, from whoever goes by rules alone: it stays so for as long as the rules stay, and a link
+#: need not ask again.
+ALLOWED_BY_RULES: Final = Decision(ALLOW)
+
 
 def deny(text: str, reason: int = int(Reason.NOT_AUTHORIZED)) -> Decision:
     """A decision that refuses, and says why."""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from midge.auth.acl_rules import intersection
 from midge.auth.base import (
     ALLOWED,
+    ALLOWED_BY_RULES,
     DELIVER,
     PASS,
     SUBSCRIBE,
@@ -398,7 +399,7 @@ class JwtAuthorizer:
             filters = rules.subscribe if action == DELIVER else rules.publish
             allowed = any(matches(filter, topic) for filter in filters)
         if allowed:
-            return ALLOWED
+            return ALLOWED_BY_RULES
         name = "publ" if action not in (DELIVER, SUBSCRIBE) else "subs"
         return deny(f"the list {name!r} in its token does not allow {topic}")
 

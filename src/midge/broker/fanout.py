@@ -138,13 +138,15 @@ class Fanout:
         """Forward the plain packets at the beginning of ``data``; returns how far it came.
 
         It stops before the first packet that is not a QoS 0 PUBLISH without any extra, that is
-        incomplete or longer than ``PLAIN_BYTES_MAX``, or whose receivers need more than its bytes.
+        incomplete or longer than ``PLAIN_BYTES_MAX``, whose receivers need more than its bytes, or
+        whose publisher must be asked about.
         Consecutive packets to the same receivers go out as one slice of ``data``; where a topic
         comes twice running, the packets that begin with the same bytes as the one before them have
         its length and topic, and need no further look.
         """
         size = len(data)
         routes = router.plain_routes
+        allowed = link.allowed
         receivers: Receivers | None = None
         topic = b""
         pos = run_start = 0
@@ -178,6 +180,8 @@ class Fanout:
                 count += repeats
                 payload += repeats * (step - len(prefix))
                 continue
+            if allowed is not None and topic not in allowed:
+                break
             found = routes.get(topic)
             if found is None:
                 found = router.learn(topic)

@@ -38,15 +38,18 @@ class Link:
     """One outside party.
 
     Attributes:
+        allowed: topics, as they stand on the wire, that it may publish plain packets to without
+            anybody being asked; ``None``: all.
         session: what is known of it beyond its connection; ``None`` before it said who it is.
         held_by: the crowded outbox because of which it is not read now.
         end_reason: the reason code with which the core wants it closed; -1 for none.
         end_text: what the log says of that.
     """
 
-    __slots__ = ("broker", "end_reason", "end_text", "held_by", "session")
+    __slots__ = ("allowed", "broker", "end_reason", "end_text", "held_by", "session")
 
     def __init__(self, broker: Broker) -> None:
+        self.allowed: set[bytes] | None = None
         self.broker = broker
         self.session: Session | None = None
         self.held_by: Outbox | None = None

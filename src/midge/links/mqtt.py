@@ -14,6 +14,7 @@ from midge.auth.acl_rules import never_written
 from midge.auth.base import (
     ALLOW,
     ALLOWED,
+    ALLOWED_BY_RULES,
     PUBLISH,
     SUBSCRIBE,
     Authorizer,
@@ -28,7 +29,7 @@ from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
 from midge.broker.rates import Bucket
 from midge.errors import ProtocolError
-from midge.limits import RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
+from midge.limits import LINK_TOPICS_MAX, RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
 from midge.links import mqtt_connect
 from midge.links.mqtt_connect import Authentication
 from midge.message import NEVER, Message
@@ -126,6 +127,7 @@ class MqttLink(Link):
         self._trace = broker.hooks.trace
         # Whether a publish needs a look that most brokers do not ask for.
         self._asked = broker.authorizer is not None or settings.payload_bytes_max > 0
+        self.allowed = None if broker.authorizer is None else set()
         # Acknowledgements that wait for a batch of the store, with its number, in order.
         self._unsafe: deque[tuple[int, int, int, int]] = deque()
         self.waiting: Pending | None = None
@@ -269,6 +271,7 @@ class MqttLink(Link):
         settings = self.broker.settings
         self._asked = self.broker.authorizer is not None or settings.payload_bytes_max > 0
         self._trace = self.broker.hooks.trace
+        self.allowed = None if self.broker.authorizer is None else set()
         if self.session is not None:
             self.plain = self._may_be_plain()
 
@@ -413,7 +416,9 @@ class MqttLink(Link):
                         decision, lambda made, now: self._judged(packet, session, made, now)
                     )
                     return
-                if decision.outcome != ALLOW:
+                if decision is ALLOWED_BY_RULES:
+                    self._note_allowed(packet.topic)
+                elif decision.outcome != ALLOW:
                     self._judged(packet, session, decision, now)
                     return
         self._pass_on(packet, session, now)
@@ -429,6 +434,14 @@ class MqttLink(Link):
             self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
         else:
             self._refuse_publish(packet, session, text, int(Reason.QUOTA_EXCEEDED))
+
+    def _note_allowed(self, topic: str) -> None:
+        """The rules let it publish there: the fast lane need not ask."""
+        allowed = self.allowed
+        if allowed is not None and self.plain:
+            if len(allowed) >= LINK_TOPICS_MAX:
+                allowed.clear()
+            allowed.add(topic.encode())
 
     def _judged(self, packet: p.Publish, session: Session, decision: Decision, now: float) -> None:
         """Whether it may be published was decided, at once or later."""
@@ -691,7 +704,7 @@ class MqttLink(Link):
         return (
             connection.state == CONNECTED
             and self.broker.fast_lane
-            and not self._asked
+            and not self.broker.settings.payload_bytes_max
             and not self._trace
             and not self.broker.settings.queue_qos0
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midge.auth.acl_file import AclFile, parse
-from midge.auth.base import ALLOWED, DELIVER, SUBSCRIBE, Decision, Identity, Pending, deny
+from midge.auth.base import ALLOWED, DELIVER, PUBLISH, SUBSCRIBE, Decision, Identity, Pending, deny
 from midge.broker.hooks import Hooks
+from midge.limits import LINK_TOPICS_MAX
 from midge.mqtt import packets as p
 from midge.mqtt.properties import SESSION_EXPIRY_INTERVAL, Properties
 from midge.mqtt.reasons import Reason
@@ -422,3 +423,83 @@ def test_of_sys_only_the_state_of_bridges_may_be_written_and_nothing_of_share(
         client.drop()
         expected = [b"1", b"0"] if topic == state else []
         assert [message.payload for message in reader.messages()] == expected
+
+
+# -- the fast lane under rules ------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    lines=LINES,
+    chunks=st.lists(
+        st.lists(st.tuples(TOPICS, st.integers(1, 3)), min_size=1, max_size=5),
+        min_size=1,
+        max_size=5,
+    ),
+    later=LINES,
+    changed_after=st.integers(0, 5),
+)
+def test_with_the_fast_lane_and_without_it_the_same_comes_through(
+    lines: list[model.Line],
+    chunks: list[list[tuple[str, int]]],
+    later: list[model.Line],
+    changed_after: int,
+) -> None:
+    heard: list[list[tuple[str, bytes]]] = []
+    for fast_lane in (True, False):
+        there = world(model.text_of(lines), fast_lane=fast_lane)
+        reader = there.connect("r", username="v")
+        reader.subscribe("#")
+        writer = there.connect("in", username="a", version=4)
+        count = 0
+        for index, chunk in enumerate(chunks):
+            if index == changed_after:
+                there.broker.set_rules(None, AclFile(parse(model.text_of(later), "acl")[0]))
+            packets = []
+            for topic, repeats in chunk:
+                for _ in range(repeats):
+                    count += 1
+                    packets.append(p.Publish(topic, b"%03d" % count))
+            writer.send(*packets)
+        heard.append([(message.topic, message.payload) for message in reader.messages()])
+        allowed = []
+        count = 0
+        for index, chunk in enumerate(chunks):
+            rules = later if index >= changed_after else lines
+            for topic, repeats in chunk:
+                for _ in range(repeats):
+                    count += 1
+                    if model.may(rules, "in", "a", "w", topic) and model.may(
+                        rules, "r", "v", "r", topic
+                    ):
+                        allowed.append((topic, b"%03d" % count))
+        assert heard[-1] == allowed
+
+
+def test_what_was_allowed_once_takes_the_fast_lane_and_its_memory_has_an_end() -> None:
+    there = world("topic #\ntopic deny no")
+    reader = there.connect("r")
+    reader.subscribe("#")
+    writer = there.connect("w")
+    asked: list[str] = []
+    authorizer = there.broker.authorizer
+    assert authorizer is not None
+    real = authorizer.authorize
+
+    class Counts:
+        def authorize(self, client: Identity, action: int, topic: str) -> Decision:
+            if action == PUBLISH:
+                asked.append(topic)
+            return real(client, action, topic)
+
+    there.broker.set_rules(None, Counts())
+    for _ in range(5):
+        writer.publish("yes")
+        writer.publish("no")
+    assert asked.count("yes") == 1
+    assert asked.count("no") == 5
+    assert topics_of(reader) == ["yes"] * 5
+    for number in range(LINK_TOPICS_MAX + 5):
+        writer.publish(str(number))
+    assert writer.link.allowed is not None
+    assert len(writer.link.allowed) <= LINK_TOPICS_MAX
