@@ -260,6 +260,8 @@ class SocketEngine:
                 self._unflushed += 1
                 if self._unflushed >= ZMQ_BATCH_SENDS:
                     self.flush()
+        elif pattern.refused:
+            self._refuse()
         return True
 
     def send_many(self, items: list[Any]) -> int:
@@ -334,6 +336,8 @@ class SocketEngine:
                 wire: Any = pipe.owner
                 if wire is not None:
                     wire.write()
+        if self.pattern.refused:
+            self._refuse()
 
     def resume(self) -> None:
         """Read again from peers whose pipes have room again."""
@@ -348,10 +352,8 @@ class SocketEngine:
     def turn(self) -> None:
         """What everything ends with: do what the pattern has marked, tell who listens."""
         pattern = self.pattern
-        if pattern.dirty:
+        if pattern.dirty or pattern.refused:
             self.flush()
-        if pattern.refused:
-            self._refuse()
         if pattern.resumed:
             self.resume()
         if self._closing:
@@ -500,12 +502,11 @@ class SocketEngine:
         refused = self.pattern.refused
         while refused:
             wire: Any = refused.pop().owner
-            if wire is not None:
+            if isinstance(wire, InprocWire):
                 wire.close()
-                if isinstance(wire, InprocWire):
-                    self.inproc_gone(wire)
-                else:
-                    self.wire_lost(wire, "refused by the socket type")
+                self.inproc_gone(wire)
+            elif wire is not None:
+                wire.leave()
 
     # -- inproc --------------------------------------------------------------------------------
 

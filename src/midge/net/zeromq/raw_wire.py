@@ -36,18 +36,17 @@ class RawWire(StreamWire):
         """As it is; behind an empty message nothing more is sent."""
         chunks: list[Buffer] = []
         for item in batch:
-            if not len(item):
-                self.finishing = True
-                break
             if type(item) is list:
                 chunks += item
-            else:
+            elif len(item):
                 chunks.append(item)
+            else:
+                self.leaving = True
+                break
         return chunks
 
     def write(self) -> None:
         """See the base; closes where an empty message asked for it."""
         super().write()
-        if self.finishing and not self._out and not self.closed:
-            self.finishing = False
+        if self.leaving and not self._out and not self.closed:
             self.lost("closed by an empty message")

@@ -42,7 +42,8 @@ class StreamWire:
         address: the peer's, numbers without a port.
         fd: the socket's descriptor.
         ready: the handshake is done, the pipe may be emptied.
-        finishing: it is to close once everything is with the kernel.
+        finishing: it is to close once everything is with the kernel, and nobody need know.
+        leaving: it is to close then, and counts as lost.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class StreamWire:
         "engine",
         "fd",
         "finishing",
+        "leaving",
         "pipe",
         "ready",
         "sock",
@@ -82,6 +84,7 @@ class StreamWire:
         self.pipe: Pipe | None = None if connector is None else connector.pipe
         self.ready = False
         self.finishing = False
+        self.leaving = False
         self.closed = False
         self._out: list[Buffer] = []  # encoded, not with the kernel
         self._batch_items = 0  # how many messages that is
@@ -227,6 +230,8 @@ class StreamWire:
             self.engine.reactor.remove_writer(self.fd)
         if self.finishing:
             self.finish()
+        elif self.leaving:
+            self.leave()
         self.engine.turn()
 
     @property
@@ -265,6 +270,12 @@ class StreamWire:
         if self.idle or not self.ready:
             self.close()
             self.engine.wire_finished(self)
+
+    def leave(self) -> None:
+        """Be lost once what waits is with the kernel: this socket wants no more of the peer."""
+        self.leaving = True
+        if self.idle or not self.ready:
+            self.lost("the socket has closed the connection")
 
     def failed(self, error: OSError) -> None:
         """The socket takes no more; what the peer said before that is still read.
