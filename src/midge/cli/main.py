@@ -9,6 +9,7 @@ from collections.abc import Sequence
 VERBS = (
     ("acl", "midge.cli.acl", "explain who may use a topic"),
     ("broker", "midge.cli.broker", "run an MQTT broker"),
+    ("config", "midge.cli.config", "check a configuration, and show what goes"),
     ("passwd", "midge.cli.passwd", "keep a password file"),
     ("pub", "midge.cli.pub", "publish messages"),
     ("store", "midge.cli.store", "look into the store of a broker, check it, copy it"),

@@ -128,7 +128,7 @@ http_auth_acl_url            text     -            security works r http_auth_ac
     HTTP service to ask whether a client may use a topic.
 http_auth_cache              int      30           security works r http_auth_cache_s
     Seconds for which an answer of an HTTP service is good; 0 to ask every time.
-http_auth_params             text     form         security works r http_auth_params
+http_auth_params             text     json         security works r http_auth_params
     How an HTTP service is asked: form or json.
 http_auth_response           text     status       security works r http_auth_response
     Where an HTTP service answers: status, json or text.

@@ -31,6 +31,7 @@ from midge.config.settings import (
     ListenerSettings,
     Settings,
     local_listeners,
+    ports_origin,
 )
 from midge.config.values import (
     Fault,
@@ -352,25 +353,28 @@ class Reader:
             listeners=self.listeners,
             local_only=self.local_only,
             messages=self.messages,
-            origins=self._origins(),
+            origins=self._origins(bool(ports)),
         )
 
     def where(self, owner: Owner, name: str) -> Where | None:
         """Where an option of ``owner`` was given; ``None`` where it was not."""
         return self.origins.get((id(owner), name))
 
-    def _origins(self) -> dict[tuple[int, str], str]:
+    def _origins(self, from_ports: bool) -> dict[tuple[int, str], str]:
         index: dict[int, tuple[int, ...]] = {
             id(listener): (number,) for number, listener in enumerate(self.listeners)
         }
         index[id(self.settings)] = (GENERAL_ORIGIN,)
         if self.local is not None:
             index[id(self.local)] = tuple(range(len(self.listeners)))
-        return {
+        found = {
             (number, name): readable(str(where))
             for (owner, name), where in self.origins.items()
             for number in index.get(owner, ())
         }
+        if self.local_only and from_ports:
+            found.update(ports_origin(self.listeners))
+        return found
 
 
 def _unknown(name: str) -> NoReturn:

@@ -65,10 +65,18 @@ def values(option: Option, owner: Settings | ListenerSettings) -> list[str]:
     return [str(value)]
 
 
+#: What ``listener`` says as well.
+_PARTS_OF_LISTENER: Final = ("bind_address", "port")
+
+
 def _settable() -> Iterator[Option]:
-    """Options that set something, without the old names of others."""
+    """Options that set something, without other names for the same."""
     for option in OPTIONS.values():
-        if option.setting is not None and option.alias_of is None:
+        if (
+            option.setting is not None
+            and option.alias_of is None
+            and option.name not in _PARTS_OF_LISTENER
+        ):
             yield option
 
 

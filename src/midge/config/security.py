@@ -55,7 +55,7 @@ class SecuritySettings:
     http_auth_user_url: str | None = None
     http_auth_superuser_url: str | None = None
     http_auth_acl_url: str | None = None
-    http_auth_params: str = "form"
+    http_auth_params: str = "json"
     http_auth_response: str = "status"
     http_auth_timeout_s: int = HTTP_AUTH_TIMEOUT_S
     http_auth_cache_s: int = HTTP_AUTH_CACHE_S

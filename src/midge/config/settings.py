@@ -281,7 +281,14 @@ def local_configuration(ports: tuple[int, ...] = ()) -> Configuration:
     Args:
         ports: those of the command line; 1883 when there is none.
     """
-    return Configuration(listeners=local_listeners(ports), local_only=True)
+    listeners = local_listeners(ports)
+    origins = ports_origin(listeners) if ports else {}
+    return Configuration(listeners=listeners, local_only=True, origins=origins)
+
+
+def ports_origin(listeners: list[ListenerSettings]) -> dict[tuple[int, str], str]:
+    """The origins of listeners that the command line asked for."""
+    return {(index, "listener"): "command line" for index in range(len(listeners))}
 
 
 def local_listeners(ports: tuple[int, ...] = ()) -> list[ListenerSettings]:

@@ -29,6 +29,7 @@ def test_the_lines_of_a_start() -> None:
         "Starting in local only mode. Connections will only be possible from clients running on "
         "this machine.",
         "Create a configuration file which defines a listener to allow remote access.",
+        "For more details see what 'midge config docs' prints.",
         "Opening ipv4 listen socket on port 1883.",
         "Opening ipv6 listen socket on port 1883.",
         "Opening unix listen socket on path /run/m.sock.",
