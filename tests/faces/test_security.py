@@ -183,6 +183,13 @@ def test_a_client_with_a_wildcard_in_its_id_gets_nothing_from_patterns(start: St
     assert heard == []
 
 
+def test_clientid_prefixes_lets_in_only_ids_that_begin_so(start: Start) -> None:
+    broker = start("allow_anonymous true\nclientid_prefixes ok-\n")
+    assert publish(broker, "x", "y", "-i", "ok-1") == 0
+    for client_id in ("no", "OK-1", "ok"):
+        assert publish(broker, "x", "y", "-i", client_id) != 0
+
+
 def hang_up(broker: BrokerProcess) -> None:
     """Have the broker read its files again, and wait until it has."""
     before = broker.log().count("eloading config")
