@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         OperationTimeout,
         PacketTooLarge,
         ProtocolError,
+        QueueFull,
         TopicError,
     )
     from midge.message import Message
@@ -34,6 +35,7 @@ __all__ = [
     "OperationTimeout",
     "PacketTooLarge",
     "ProtocolError",
+    "QueueFull",
     "TopicError",
     "__version__",
 ]

@@ -10,6 +10,7 @@
     ├── ConfigError                 a setting that cannot be used; carries file and line
     ├── ConnectionRefused           the broker answered CONNECT with a refusal
     ├── ConnectionLost              the connection ended while it was needed
+    ├── QueueFull                   too much waits already; one of it must be done first
     └── OperationTimeout            an answer did not come in time
 
 An error says what happened, where, and what to do about it. Errors of a peer never leave the
@@ -85,6 +86,10 @@ class ConnectionRefused(MidgeError):
 
 class ConnectionLost(MidgeError):
     """The connection ended while it was needed."""
+
+
+class QueueFull(MidgeError):
+    """Too many messages or requests wait already: wait for some of them to be acknowledged."""
 
 
 class OperationTimeout(MidgeError):

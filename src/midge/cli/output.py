@@ -2,7 +2,8 @@
 
 Standard output is written with ``os.write``, a whole chunk of messages at once and at once: who
 reads a pipe sees a message when it arrives, and a thousand that arrive together cost one call.
-A reader that is gone is no error: :class:`OutputGone` says so, and the command ends quietly.
+A reader that is gone is no error: :class:`OutputGone` says so, and the command ends quietly. A disk
+that is full is one, :class:`OutputFailed`: what was received is lost.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ class OutputGone(Exception):
     """Nobody reads standard output any more."""
 
 
+class OutputFailed(OutputGone):
+    """Standard output cannot be written; the text says why."""
+
+
 def write_output(data: bytes) -> None:
     """Write all of ``data`` to standard output, now.
 
     Raises:
-        OutputGone: its reader is gone, or the disk is full.
+        OutputGone: its reader is gone.
+        OutputFailed: it cannot be written, because the disk is full for example.
     """
     view = memoryview(data)
     while view:
@@ -33,8 +39,10 @@ def write_output(data: bytes) -> None:
         except BlockingIOError:
             # Whoever shares the terminal may have made it non-blocking.
             select.select([], [_STDOUT], [])
-        except OSError as error:
+        except BrokenPipeError as error:
             raise OutputGone(str(error)) from None
+        except OSError as error:
+            raise OutputFailed(error.strerror or str(error)) from None
 
 
 def print_line(text: str) -> None:

@@ -23,7 +23,7 @@ from midge.cli.flags import (
     help_text,
     parse,
 )
-from midge.cli.output import OutputGone, print_error, print_line, write_output
+from midge.cli.output import OutputFailed, OutputGone, print_error, print_line, write_output
 from midge.cli.run import FAILED, TIMED_OUT, Command
 from midge.cli.version import version_line
 from midge.client.core import Event
@@ -250,7 +250,10 @@ class Sub(Command):
         self._output.clear()
         try:
             write_output(data)
-        except OutputGone:
+        except OutputGone as error:
+            if isinstance(error, OutputFailed):
+                self.say(f"Error: standard output cannot be written: {error}.")
+                self.status = FAILED
             self._stopped = True
             self.finish()
 

@@ -35,7 +35,7 @@ from midge.client.events import (
 )
 from midge.client.granted import Granted
 from midge.client.session import REQUESTS_MAX, ClientSession, Pending
-from midge.errors import ConnectionLost, MidgeError, ProtocolError
+from midge.errors import ConnectionLost, ProtocolError, QueueFull
 from midge.limits import (
     INFLIGHT_MESSAGES_DEFAULT,
     QUEUED_MESSAGES_DEFAULT,
@@ -382,7 +382,7 @@ class Client:
         Raises:
             TopicError: the topic is not valid.
             ProtocolError: the server has said that it takes no such message.
-            MidgeError: too many messages are waiting.
+            QueueFull: too many messages are waiting.
         """
         if properties is not None and props.TOPIC_ALIAS in properties.values:
             return self._publish_alias(topic, payload, now, qos, retain, properties)
@@ -423,7 +423,7 @@ class Client:
             self._send_new(packet, Pending(durable, self._last_token), now)
             return self._last_token
         if len(self.session.queue) >= self.queued_messages_max:
-            raise MidgeError(
+            raise QueueFull(
                 f"{self.queued_messages_max} messages are waiting to be sent: "
                 "wait for some of them to be acknowledged"
             )
@@ -472,7 +472,7 @@ class Client:
         if not self.connected:
             raise ConnectionLost("not connected to a server")
         if len(self._requests) >= REQUESTS_MAX:
-            raise MidgeError(f"{REQUESTS_MAX} requests are waiting for an answer")
+            raise QueueFull(f"{REQUESTS_MAX} requests are waiting for an answer")
         packet_id = self._next_id()
         self._requests[packet_id] = packet_type
         return packet_id

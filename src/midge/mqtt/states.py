@@ -46,9 +46,10 @@ ALLOWED: Final = (
     (_bits(p.CONNECT), _FROM_CLIENT, _FROM_CLIENT, 0),
 )
 
-#: The reason codes of a DISCONNECT, by who receives it (table 3-10: "sent by").
+#: The reason codes of a DISCONNECT, by who receives it (table 3-10: "sent by"). A server may also
+#: end a connection because of its authentication method: table 2-6 has that, table 3-10 forgot it.
 DISCONNECT_REASONS: Final = (
-    frozenset((0, *range(0x80, 0x84), 0x87, 0x89, 0x8B, *range(0x8D, 0x91), *range(0x93, 0xA3))),
+    frozenset((0, *range(0x80, 0x84), 0x87, 0x89, *range(0x8B, 0x91), *range(0x93, 0xA3))),
     frozenset((0, 4, *range(0x80, 0x84), 0x90, *range(0x93, 0x9A))),
 )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.faces.cli.commands import Running, run
+from tests.faces.cli.commands import Running, command, run
 from tests.process import BrokerProcess
 
 # -- lines ------------------------------------------------------------------------------------
@@ -334,3 +335,17 @@ def test_a_refused_message_is_a_warning(tmp_path: Path) -> None:
         thread.join()
     assert outcome.error == b"Warning: Publish 1 failed: Not authorized.\nwhy\n"
     assert outcome.status == 0
+
+
+def test_a_message_that_could_not_be_written_is_no_success(broker: BrokerProcess) -> None:
+    words = ["-p", broker.port, "-t", "life/full"]
+    assert run("midge", "pub", *words, "-m", "x", "-r").status == 0
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*command("midge", "sub"), *map(str, words), "-C", "1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=20,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"Error: standard output cannot be written: No space left on device.\n"

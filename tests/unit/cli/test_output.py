@@ -33,6 +33,14 @@ def test_a_reader_that_is_gone_is_told_apart(pipe: tuple[int, int]) -> None:
     output.print_line("nobody misses it")
 
 
+def test_a_full_disk_is_no_reader_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(output, "_STDOUT", full)
+    with pytest.raises(output.OutputFailed, match="No space left on device"):
+        output.write_output(b"x")
+    os.close(full)
+
+
 def test_errors_go_to_standard_error_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_error("one")
     output.print_error("two", quiet=True)

@@ -18,7 +18,7 @@ from midge.client.events import (
     Unsubscribed,
 )
 from midge.client.session import REQUESTS_MAX
-from midge.errors import ConnectionLost, MidgeError, PacketTooLarge, ProtocolError, TopicError
+from midge.errors import ConnectionLost, PacketTooLarge, ProtocolError, QueueFull, TopicError
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
 from tests.unit.client.server import Scripted
@@ -163,6 +163,13 @@ def test_a_goodbye_of_the_server_has_its_reason_and_text() -> None:
     assert client.receive_eof(server.now) == []
 
 
+def test_a_server_may_end_it_because_of_the_authentication_method() -> None:
+    _, server = connected()
+    (event,) = server.send(p.Disconnect(0x8C))
+    assert isinstance(event, Disconnected)
+    assert (event.by, event.reason) == (BY_SERVER, 0x8C)
+
+
 def test_a_connection_that_just_ends_was_ended_by_the_network() -> None:
     client, server = connected()
     (event,) = server.lose()
@@ -304,7 +311,7 @@ def test_too_many_waiting_messages_are_an_error() -> None:
     client = Client(p.Connect("me"), queued_messages_max=2)
     client.publish("t", b"1", 1.0, 1)
     client.publish("t", b"2", 1.0, 0)
-    with pytest.raises(MidgeError, match="2 messages are waiting"):
+    with pytest.raises(QueueFull, match="2 messages are waiting"):
         client.publish("t", b"3", 1.0, 1)
 
 
@@ -550,7 +557,7 @@ def test_requests_without_an_answer_are_bounded() -> None:
     client, server = connected()
     for _ in range(REQUESTS_MAX):
         client.subscribe([p.SubscribeTo("a")], server.now)
-    with pytest.raises(MidgeError, match="requests are waiting"):
+    with pytest.raises(QueueFull, match="requests are waiting"):
         client.subscribe([p.SubscribeTo("a")], server.now)
 
 
