@@ -82,7 +82,9 @@ def read_hash(text: str) -> PasswordHash:
         return PasswordHash(SHA512, text, salt, digest)
     if parts[:2] == ["", "7"] and len(parts) == 5:
         rounds = parts[2]
-        if not (rounds.isascii() and rounds.isdigit() and 0 < int(rounds[:11]) < 2**31):
+        if not (rounds.isascii() and rounds.isdigit() and len(rounds) <= 10) or not (
+            0 < int(rounds) < 2**31
+        ):
             raise ValueError("the number of rounds is not one")
         salt, digest = _salt_and_digest(parts[3], parts[4])
         return PasswordHash(PBKDF2, text, salt, digest, int(rounds))

@@ -83,6 +83,7 @@ def test_another_password_never_fits(kind: str, one: bytes, other: bytes) -> Non
         ("$7$-1$AAAA$AAAA", "rounds"),
         ("$7$1e3$AAAA$AAAA", "rounds"),
         ("$7$99999999999$AAAA$AAAA", "rounds"),
+        ("$7$00000000001" + "9" * 4000 + "$AAAA$AAAA", "rounds"),
         ("$argon2id$v=19$m=1$nonsense", "not a hash of Argon2"),
     ],
 )
