@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import getpass
 import os
 import signal
 import socket
@@ -40,6 +41,7 @@ allow_anonymous false
 password_file {directory}/passwords
 connection_messages false
 log_type error
+user {user}
 """
 
 
@@ -167,7 +169,8 @@ async def measure(name: str, command: list[str], guesses: int) -> float:
         stored = make_hash(PBKDF2, PASSWORD, os.urandom(12))
         Path(directory, "passwords").write_text(f"user:{stored.encoded}\n")
         config = Path(directory, "broker.conf")
-        config.write_text(CONFIGURATION.format(port=port, directory=directory))
+        user = getpass.getuser()  # root must not give itself up: it may own the Python that runs
+        config.write_text(CONFIGURATION.format(port=port, directory=directory, user=user))
         broker = await asyncio.create_subprocess_exec(
             *command, "-c", str(config), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
@@ -175,7 +178,8 @@ async def measure(name: str, command: list[str], guesses: int) -> float:
             await wait_for(port)
             return await _measure(name, port, guesses)
         finally:
-            broker.send_signal(signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                broker.send_signal(signal.SIGTERM)
             await broker.wait()
 
 
