@@ -1,0 +1,628 @@
+"""midge.zmq for asyncio: ``send``, ``recv`` and ``poll`` give futures; no thread is behind them.
+
+The socket's own epoll is one descriptor of the running loop, whichever that is, asyncio's own or
+uvloop: when it is readable the socket runs, in the loop's turn. What can be done at once is done at
+once, and gives a future that is done; a receive that finds something costs no turn of the loop.
+
+A cancelled receive has taken no message. A socket that was made or bound while no loop ran is
+looked after by the context's thread until it is first used in one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+import warnings
+from asyncio import Future
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
+
+import midge.zmq as _zmq
+from midge.patterns.errors import SocketError
+from midge.zmq.constants import Errno, Flag, PollEvent
+from midge.zmq.error import Again, ZMQError, raise_as_zmq
+
+_MORE = int(Flag.SNDMORE)
+_DONTWAIT = int(Flag.DONTWAIT)
+_IN = int(PollEvent.POLLIN)
+
+
+class _Waiter:
+    """A receive, send or poll that is not done yet.
+
+    Attributes:
+        future: what the caller waits for.
+        attempt: does it; false when it cannot be done yet.
+    """
+
+    __slots__ = ("attempt", "future", "timer")
+
+    def __init__(self, future: Future[Any], attempt: Callable[[Future[Any]], bool]) -> None:
+        self.future = future
+        self.attempt = attempt
+        self.timer: asyncio.TimerHandle | None = None
+
+    def over(self) -> bool:
+        """Whether nobody waits any more."""
+        return self.future.done()
+
+
+class Socket(_zmq.Socket["Future[Any]"]):
+    """A socket whose send, receive and poll give futures."""
+
+    _loop: asyncio.AbstractEventLoop | None
+    _watched_fd: int
+    _receivers: deque[_Waiter]
+    _senders: deque[_Waiter]
+    _watchers: list[_Waiter]
+    _timer: asyncio.TimerHandle | None
+    _kicked: bool
+    _done: Any
+    _shadow_sock: Any
+    _repr_cls = "zmq.asyncio.Socket"
+
+    def __init__(
+        self,
+        context: Any = None,
+        socket_type: int = -1,
+        io_loop: Any = None,
+        _from_socket: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make a socket, or give a blocking one this face: ``Socket(socket)``."""
+        if isinstance(context, _zmq.Socket):
+            context, _from_socket = None, context
+        if io_loop is not None:
+            warnings.warn(
+                "io_loop is ignored: the running loop is used", DeprecationWarning, stacklevel=2
+            )
+        if _from_socket is not None:
+            super().__init__(shadow=_from_socket)
+        else:
+            super().__init__(context, socket_type, **kwargs)
+        self._shadow_sock = _from_socket or self
+        self._loop = None
+        self._watched_fd = -1
+        self._receivers = deque()
+        self._senders = deque()
+        self._watchers = []
+        self._timer = None
+        self._kicked = False
+        self._done = None
+        with contextlib.suppress(RuntimeError):
+            self._attach(asyncio.get_running_loop())
+
+    @classmethod
+    def from_socket(cls, socket: Any, io_loop: Any = None) -> Socket:
+        """A blocking socket with this face."""
+        return cls(_from_socket=socket, io_loop=io_loop)
+
+    # -- the loop ---------------------------------------------------------------------------------
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The running loop, which runs the socket from here on."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = self._not_running()
+        if loop is not self._loop:
+            self._attach(loop)
+        return loop
+
+    def _not_running(self) -> asyncio.AbstractEventLoop:
+        warnings.warn(
+            "No running event loop. midge.zmq.asyncio is for use from within one.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        return asyncio.get_event_loop_policy().get_event_loop()
+
+    def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._detach()
+        blocking = self._core.blocking
+        with blocking.reactor.lock:
+            blocking.leave_thread()
+        self._loop = loop
+        self._watched_fd = blocking.reactor.fd
+        loop.add_reader(self._watched_fd, self._run)
+        done: Future[None] = loop.create_future()
+        done.set_result(None)
+        self._done = done
+        self._kick()
+
+    def _detach(self) -> None:
+        loop = self._loop
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if loop is not None and not loop.is_closed() and self._watched_fd >= 0:
+            loop.remove_reader(self._watched_fd)
+        self._watched_fd = -1
+        self._kicked = False
+
+    def _kick(self) -> None:
+        """Have the socket run in the next turn: something was queued, or a time was set."""
+        if not self._kicked and self._loop is not None:
+            self._kicked = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        """Do what is to be done, and complete what waits for it."""
+        self._kicked = False
+        loop = self._loop
+        core = self._core
+        if loop is None or core.closed:
+            return
+        blocking = core.blocking
+        with blocking.reactor.lock:
+            blocking.run_in_background()
+        self._serve()
+        if core.closed or blocking.disposed:
+            return
+        deadline = blocking.reactor.next_deadline()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is None:
+            return
+        if deadline <= blocking.reactor.time():
+            self._kick()
+        else:
+            self._timer = loop.call_later(deadline - blocking.reactor.time(), self._run)
+
+    def _serve(self) -> None:
+        for waiters in (self._receivers, self._senders):
+            while waiters:
+                waiter = waiters[0]
+                if not waiter.over() and not self._attempt(waiter):
+                    break
+                # A callback may have changed the queue: only what stands there still goes.
+                if waiters and waiters[0] is waiter:
+                    waiters.popleft()
+        if self._watchers:
+            for waiter in self._watchers:
+                if not waiter.over():
+                    self._attempt(waiter)
+            self._watchers = [waiter for waiter in self._watchers if not waiter.over()]
+
+    def _attempt(self, waiter: _Waiter) -> bool:
+        try:
+            return waiter.attempt(waiter.future)
+        except Exception as error:
+            waiter.future.set_exception(error)
+            return True
+
+    def _wait(
+        self,
+        waiters: Any,
+        attempt: Callable[[Future[Any]], bool],
+        timeout_ms: float,
+        on_timeout: Callable[[Future[Any]], None],
+    ) -> Future[Any]:
+        loop = self._running()
+        future: Future[Any] = loop.create_future()
+        waiter = _Waiter(future, attempt)
+        waiters.append(waiter)
+        if timeout_ms >= 0:
+            timer = loop.call_later(
+                timeout_ms / 1000, lambda: None if future.done() else on_timeout(future)
+            )
+            future.add_done_callback(lambda _: timer.cancel())
+        self._kick()
+        return future
+
+    def close(self, linger: int | None = None) -> None:
+        """Close it; what waits for it is cancelled."""
+        if not self._closed and not self._core.closed:
+            for waiter in (*self._receivers, *self._senders, *self._watchers):
+                if not waiter.future.done():
+                    with contextlib.suppress(RuntimeError):  # its loop is closed
+                        waiter.future.cancel()
+            self._receivers.clear()
+            self._senders.clear()
+            self._watchers.clear()
+            self._detach()
+            # From here on the thread sends what is left, if there is something left.
+            self._core.blocking.warm = False
+        super().close(linger)
+
+    # -- endpoints and options --------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return super()._call(function, *arguments)
+        finally:
+            self._kick()
+
+    def set(self, option: int, optval: Any) -> None:
+        """See :meth:`midge.zmq.Socket.set`."""
+        super().set(option, optval)
+        self._kick()
+
+    setsockopt = set
+
+    # -- receiving --------------------------------------------------------------------------------
+
+    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive one part of a message; a future of it. See :meth:`midge.zmq.Socket.recv`."""
+        if not self._receivers and not self._more and copy:
+            try:
+                item = self._inbox.popleft()
+            except IndexError:
+                item = None
+            if type(item) is bytes and self._loop is not None:
+                self._rcvmore = False
+                future: Future[Any] = self._running().create_future()
+                future.set_result(item)
+                return future
+            if item is not None:
+                self._inbox.appendleft(item)
+        return self._receive(lambda: self._take_part(_DONTWAIT, copy), flags)
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
+        """Receive all parts of a message; a future of the list."""
+        return self._receive(lambda: self._take_all(_DONTWAIT, copy), flags)
+
+    def recv_many(self, limit: int = 1000, flags: int = 0) -> Any:
+        """Receive what is there, at least one message; a future of the list."""
+        return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags)
+
+    def recv_into(
+        self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0, copy: bool = True
+    ) -> Any:
+        """Receive one part into a buffer; a future of its size."""
+        return self._receive(lambda: self._take_into(buffer, nbytes, _DONTWAIT), flags)
+
+    def _receive(self, take: Callable[[], Any], flags: int) -> Future[Any]:
+        loop = self._running()
+
+        def attempt(future: Future[Any]) -> bool:
+            try:
+                found = take()
+            except Again:
+                return False
+            future.set_result(found)
+            return True
+
+        if not self._receivers:
+            future: Future[Any] = loop.create_future()
+            try:
+                if attempt(future):
+                    return future
+            except Exception as error:
+                future.set_exception(error)
+                return future
+        if flags & _DONTWAIT:
+            return _failed(loop, Again())
+        timeout_ms = self._core.engine.options.receive_timeout_ms
+        return self._wait(self._receivers, attempt, timeout_ms, _give_up)
+
+    def _deserialize(self, recvd: Any, load: Callable[[Any], Any]) -> Any:
+        """A future of what ``load`` makes of what was received; cancelling it is passed on."""
+        made: Future[Any] = self._running().create_future()
+
+        def arrived(source: Future[Any]) -> None:
+            if made.done():
+                return
+            if source.cancelled():
+                made.cancel()
+            elif source.exception() is not None:
+                made.set_exception(cast(BaseException, source.exception()))
+            else:
+                try:
+                    made.set_result(load(source.result()))
+                except Exception as error:
+                    made.set_exception(error)
+
+        if recvd.done():
+            arrived(recvd)
+        else:
+            recvd.add_done_callback(arrived)
+            made.add_done_callback(lambda _: recvd.cancel() if made.cancelled() else None)
+        return made
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Messages for ever: bytes, or a list of several parts each."""
+        while True:
+            parts = await self.recv_multipart()
+            yield parts[0] if len(parts) == 1 else parts
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def send(  # type: ignore[override]
+        self,
+        data: Any,
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Send one part of a message; a future that is done when it was taken."""
+        if (
+            type(data) is bytes
+            and not flags
+            and copy
+            and not self._parts
+            and not self._single
+            and not self._senders
+            and not kwargs
+            and self._loop is not None
+        ):
+            self._running()
+            try:
+                if self._send_item(data, 0):
+                    if not self._kicked:
+                        self._kick()
+                    return self._done
+            except SocketError as error:
+                return self._refused(error)
+        if flags & _MORE or self._single:
+            return self._send_now(
+                lambda: self._put_part_of(data, flags | _DONTWAIT, copy, track, **kwargs),
+                flags,
+            )
+        self._running()
+        try:
+            part, tracker = self._part(data, copy, track)
+        except Exception as error:
+            return _failed(self._running(), error)
+        parts = self._parts
+        self._parts = []
+        return self._send_later([*parts, part] if parts else part, tracker, flags)
+
+    def _refused(self, error: SocketError) -> Future[Any]:
+        try:
+            raise_as_zmq(error)
+        except ZMQError as made:
+            return _failed(self._running(), made)
+
+    def _send_now(self, send: Callable[[], Any], flags: int) -> Future[Any]:
+        """Send by the blocking face, without waiting; what would wait is tried again."""
+        loop = self._running()
+
+        def attempt(future: Future[Any]) -> bool:
+            try:
+                future.set_result(send())
+            except Again:
+                return False
+            self._kick()
+            return True
+
+        future: Future[Any] = loop.create_future()
+        try:
+            if not self._senders and attempt(future):
+                return future
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        if flags & _DONTWAIT:
+            return _failed(loop, Again())
+        return self._wait(
+            self._senders, attempt, self._core.engine.options.send_timeout_ms, _give_up
+        )
+
+    def _send_later(self, item: Any, result: Any, flags: int) -> Future[Any]:
+        def send() -> Any:
+            try:
+                if self._closed:
+                    raise ZMQError(Errno.ENOTSOCK)
+                if self._send_item(item, 0):
+                    return result
+            except SocketError as error:
+                raise_as_zmq(error)
+            raise Again
+
+        return self._send_now(send, flags)
+
+    def send_multipart(
+        self,
+        msg_parts: Sequence[Any],
+        flags: int = 0,
+        copy: bool = True,
+        track: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Send a message of several parts; a future that is done when it was taken."""
+        return self._send_now(
+            lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **kwargs),
+            flags,
+        )
+
+    def send_many(self, messages: Sequence[Any], flags: int = 0) -> Any:
+        """Send many messages; a future of how many, which is all but with DONTWAIT."""
+        return asyncio.ensure_future(self._send_all(list(messages), flags))
+
+    async def _send_all(self, messages: list[Any], flags: int) -> int:
+        done = 0
+        while done < len(messages):
+            try:
+                done += self._put_many(messages[done:], _DONTWAIT)
+            finally:
+                self._kick()
+            if done < len(messages):
+                if flags & _DONTWAIT:
+                    break
+                await self.send_multipart(_parts_of(messages[done]))
+                done += 1
+        return done
+
+    # -- looking on -------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> Any:
+        """Wait for events; a future of those that are there, 0 for none in time."""
+        loop = self._running()
+        if self.closed:
+            return _failed(loop, ZMQError(Errno.ENOTSUP))
+
+        def attempt(future: Future[Any]) -> bool:
+            found = self._events_now() & int(flags)
+            if found:
+                future.set_result(found)
+            return bool(found)
+
+        future: Future[Any] = loop.create_future()
+        try:
+            if attempt(future):
+                return future
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        if timeout == 0:
+            future.set_result(0)
+            return future
+        return self._wait(
+            self._watchers,
+            attempt,
+            -1 if timeout is None else timeout,
+            lambda one: one.set_result(0),
+        )
+
+    def _events_now(self) -> int:
+        try:
+            found = self._core.blocking.events()
+        except SocketError as error:
+            raise_as_zmq(error)
+        return found | (_IN if self._more else 0)
+
+    def wait_peers(self, n: int = 1, timeout: float | None = None) -> Any:
+        """Wait until ``n`` peers are connected; a future.
+
+        Raises:
+            Again: they were not, within ``timeout`` seconds.
+        """
+        pattern = self._core.engine.pattern
+        return self._wait_until(
+            lambda: sum(1 for pipe in pattern.peers() if pipe.ready) >= n, timeout
+        )
+
+    def wait_subscribed(
+        self, prefix: str | bytes | None = None, n: int = 1, timeout: float | None = None
+    ) -> Any:
+        """Wait until ``n`` peers have subscribed, to ``prefix`` or to anything; a future.
+
+        So that nothing is published before somebody hears it.
+
+        Raises:
+            Again: they have not, within ``timeout`` seconds.
+        """
+        wanted = prefix.encode() if isinstance(prefix, str) else prefix
+        pattern = self._core.engine.pattern
+        return self._wait_until(lambda: pattern.subscriber_count(wanted) >= n, timeout)
+
+    def _wait_until(self, reached: Callable[[], bool], timeout_s: float | None) -> Any:
+        def attempt(future: Future[Any]) -> bool:
+            if self._core.blocking.call(reached):
+                future.set_result(None)
+                return True
+            return False
+
+        timeout_ms = -1 if timeout_s is None else timeout_s * 1000
+        return self._wait(self._watchers, attempt, timeout_ms, _give_up)
+
+
+def _give_up(future: Future[Any]) -> None:
+    future.set_exception(Again())
+
+
+def _failed(loop: asyncio.AbstractEventLoop, error: BaseException) -> Future[Any]:
+    future: Future[Any] = loop.create_future()
+    future.set_exception(error)
+    return future
+
+
+def _parts_of(message: Any) -> list[Any]:
+    return list(message) if isinstance(message, list | tuple) else [message]
+
+
+class Poller(_zmq.Poller):
+    """A poller whose ``poll`` gives a future."""
+
+    _socket_class = Socket
+    _READ = selectors.EVENT_READ
+    _WRITE = selectors.EVENT_WRITE
+
+    def poll(self, timeout: float | None = -1) -> Any:
+        """Wait until one is ready; a future of those that are, with their events."""
+        return asyncio.ensure_future(self._poll(timeout))
+
+    async def _poll(self, timeout: float | None) -> list[tuple[Any, int]]:
+        found = self._now()
+        if found or timeout == 0:
+            return found
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        waiting: list[Any] = []
+        wrapped: list[Socket] = []
+        descriptors: list[int] = []
+
+        def wake(_: Any = None) -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        try:
+            for one, events in self.sockets:
+                if isinstance(one, _zmq.Socket):
+                    socket = one
+                    if not isinstance(one, Socket):
+                        socket = self._socket_class.from_socket(one)
+                        wrapped.append(socket)
+                    waiter: Any = socket.poll(None, events)
+                    waiter.add_done_callback(wake)
+                    waiting.append(waiter)
+                else:
+                    fd = one if isinstance(one, int) else one.fileno()
+                    descriptors.append(fd)
+                    if events & PollEvent.POLLIN:
+                        loop.add_reader(fd, wake)
+                    if events & PollEvent.POLLOUT:
+                        loop.add_writer(fd, wake)
+            limit_s = None if timeout is None or timeout < 0 else timeout / 1000
+            await asyncio.wait([woken], timeout=limit_s)
+        finally:
+            for waiter in waiting:
+                waiter.cancel()
+            for fd in descriptors:
+                loop.remove_reader(fd)
+                loop.remove_writer(fd)
+            for socket in wrapped:
+                socket._detach()
+                socket._core.blocking.warm = False
+        return self._now()
+
+    def _now(self) -> list[tuple[Any, int]]:
+        return super().poll(0)
+
+
+class Context(_zmq.Context[Socket]):
+    """A context that makes sockets for asyncio."""
+
+    _socket_class = Socket
+    _instance = None
+    _repr_cls = "zmq.asyncio.Context"
+
+
+class ZMQEventLoop(asyncio.SelectorEventLoop):
+    """Kept for its name: any event loop will do."""
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        _deprecated()
+        super().__init__(selector)
+
+
+def install() -> None:
+    """Kept for its name: nothing needs to be installed."""
+    _deprecated()
+
+
+def _deprecated() -> None:
+    warnings.warn(
+        "ZMQEventLoop and install() are not needed: any event loop will do.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
+__all__ = ["Context", "Poller", "Socket", "ZMQEventLoop", "install"]

@@ -1,0 +1,3 @@
+"""The names of :mod:`midge.zmq.frame`."""
+
+from midge.zmq.frame import *  # noqa: F403

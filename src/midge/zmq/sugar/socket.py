@@ -1,0 +1,3 @@
+"""The names of :mod:`midge.zmq.socket`."""
+
+from midge.zmq.socket import *  # noqa: F403
