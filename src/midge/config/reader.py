@@ -335,6 +335,7 @@ class Reader:
         settings.log_types = (
             LOG_TYPES_DEFAULT if self.log_types is None else frozenset(self.log_types)
         )
+        self._merge_default()
         checks.check(self)
         if self.local_only:
             self.listeners = local_listeners(ports)
@@ -355,6 +356,19 @@ class Reader:
             messages=self.messages,
             origins=self._origins(bool(ports)),
         )
+
+    def _merge_default(self) -> None:
+        """Give up a default listener that nothing was said of, where a listener takes its port.
+
+        Configurations for Mosquitto 2.0 often begin with ``protocol mqtt``, which changed nothing
+        there. In 2.1 it makes a listener on port 1883, and a ``listener 1883`` below it fails.
+        """
+        default = self.default
+        if default is None or self.default_port_given or default != ListenerSettings():
+            return
+        others = [listener for listener in self.listeners if listener is not default]
+        if any(it.port == default.port for it in others):
+            self.listeners = others
 
     def where(self, owner: Owner, name: str) -> Where | None:
         """Where an option of ``owner`` was given; ``None`` where it was not."""
