@@ -31,7 +31,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure midge against the brokers of this machine; check every message.",
-        epilog="The brokers are midge, mosquitto when there is one, and those named with --broker.",
+        epilog="The brokers are midge, mosquitto when there is one, and those named with --broker. "
+        "`python -m bench zmq` measures midge.zmq against pyzmq instead.",
     )
     parser.add_argument(
         "--only",
@@ -101,7 +102,12 @@ def measure_row(
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run it; 1 when a broker delivered wrongly or did not start, 2 when nothing could be run."""
-    options = parse(words)
+    given = list(sys.argv[1:] if words is None else words)
+    if given[:1] == ["zmq"]:
+        from bench import zmq_table  # pyzmq is not needed for the rest
+
+        return zmq_table.main(given[1:])
+    options = parse(given)
     rows = chosen_rows(options.only)
     if options.list:
         print("\n".join(row.name for row in rows))

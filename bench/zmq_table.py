@@ -1,0 +1,140 @@
+"""`python -m bench zmq`: midge.zmq against pyzmq, in one run, row by row.
+
+Each sample is two fresh processes (one for inproc) that run the same program text on either
+library. The libraries take turns, so that what disturbs the machine disturbs both, and the figures
+are medians. The ratio is midge's rate divided by pyzmq's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Final
+
+from bench.zmq_rows import LIBRARIES, ZmqRow, rows
+
+TIMEOUT_S: Final = 60.0
+
+
+class SampleError(Exception):
+    """A sample that gave no figure: a fault of the library, or none in time."""
+
+
+def _start(
+    library: str, row: ZmqRow, role: str, endpoint: str, count: int
+) -> subprocess.Popen[str]:
+    words = [library, row.face, row.pattern, role, endpoint, str(count), str(row.size)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench.zmq_load", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).resolve().parent.parent,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def sample(library: str, row: ZmqRow, seconds: float) -> dict[str, float]:
+    """Measure one row once.
+
+    Raises:
+        SampleError: a message was lost or damaged, or a process did not end.
+    """
+    count = row.messages(library, seconds)
+    with tempfile.TemporaryDirectory(prefix="midge-bench-") as place:
+        endpoint = {
+            "tcp": f"tcp://127.0.0.1:{_free_port()}",
+            "ipc": f"ipc://{place}/socket",
+            "inproc": "inproc://bench",
+        }[row.transport]
+        processes = []
+        try:
+            if row.transport == "inproc":
+                processes.append(_start(library, row, "both", endpoint, count))
+            else:
+                processes.append(_start(library, row, "receive", endpoint, count))
+                _read_line(processes[0].stdout)  # it is bound
+                processes.append(_start(library, row, "send", endpoint, count))
+            outputs = [process.communicate(timeout=TIMEOUT_S)[0] for process in processes]
+        except subprocess.TimeoutExpired:
+            raise SampleError(f"nothing within {TIMEOUT_S:g} seconds") from None
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.kill()
+                    process.communicate()
+    figures = [line for output in outputs for line in output.splitlines() if line[:1] == "{"]
+    if not figures:
+        raise SampleError("a process ended without a figure")
+    found: dict[str, float] = json.loads(figures[0])
+    if "fault" in found:
+        raise SampleError(str(found["fault"]))
+    return found
+
+
+def _read_line(stream: IO[str] | None) -> None:
+    assert stream is not None
+    if not stream.readline():
+        raise SampleError("the receiver ended before it was bound")
+
+
+def measure(row: ZmqRow, rounds: int, seconds: float) -> tuple[dict[str, float], list[str]]:
+    """The median rates by library, and what went wrong."""
+    rates: dict[str, list[float]] = {}
+    faults: list[str] = []
+    for _ in range(rounds):
+        for library in LIBRARIES:
+            try:
+                rates.setdefault(library, []).append(sample(library, row, seconds)["rate"])
+            except SampleError as error:
+                faults.append(f"{library}: {error}")
+    return {name: statistics.median(found) for name, found in rates.items() if found}, faults
+
+
+def line_of(row: ZmqRow, rates: dict[str, float], faults: Sequence[str]) -> str:
+    """One line of the table."""
+    ours, theirs = (rates.get(library) for library in LIBRARIES)
+    if ours is None or theirs is None or faults:
+        return f"{row.name:34} WRONG  {'; '.join(faults)}"
+    ratio = ours / theirs
+    verdict = "" if ratio >= row.aim else "  below the aim"
+    return f"{row.name:34} {ours:>12,.0f} {theirs:>12,.0f} {ratio:>8.2f} {row.aim:>6.2f}{verdict}"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the rows, print the table; 1 when a message was lost or damaged."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench zmq", description="Measure midge.zmq against pyzmq."
+    )
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="rows with it")
+    parser.add_argument("--rounds", type=int, default=3, help="samples a row and library (3)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a sample (0.5)")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    options = parser.parse_args(words)
+    chosen = [row for row in rows() if all(text in row.name for text in options.only)]
+    if options.list:
+        print("\n".join(row.name for row in chosen))
+        return 0
+    print(f"{'messages a second':34} {'midge.zmq':>12} {'pyzmq':>12} {'ratio':>8} {'aim':>6}")
+    wrong = False
+    for row in chosen:
+        rates, faults = measure(row, options.rounds, options.seconds)
+        wrong = wrong or bool(faults)
+        print(line_of(row, rates, faults), flush=True)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
