@@ -197,8 +197,8 @@ def test_what_needs_a_restart_is_said_by_its_name(reloaded: Reloaded, tmp_path: 
     reloaded.write(f"{PLAIN}pid_file {tmp_path}/pid\n")
     reloaded.reload()
     assert (
-        f"Warning: The 'pid_file' option needs a restart to take effect: it stays unset, the file "
-        f"has {tmp_path}/pid."
+        f"Warning: The 'pid_file' option was changed from nothing to {tmp_path}/pid, which needs "
+        "a restart of the broker."
     ) in reloaded.broker.log()
     assert not (tmp_path / "pid").exists()
 

@@ -32,35 +32,38 @@ class OpenListener:
         settings: its own; a reload changes them in place, so that clients see it.
         sockets: they listen; connections wait in the system until the listener is served.
         servers: those that accept from them, once it is served.
+        inherited: the sockets are those of another listener as well.
     """
 
-    __slots__ = ("servers", "settings", "sockets")
+    __slots__ = ("inherited", "servers", "settings", "sockets")
 
-    def __init__(self, settings: ListenerSettings, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self, settings: ListenerSettings, sockets: list[socket.socket], inherited: bool = False
+    ) -> None:
+        self.inherited = inherited
         self.settings = settings
         self.sockets = sockets
         self.servers: list[asyncio.Server] = []
 
-    def key(self) -> tuple[object, ...]:
-        """What it listens on: see :func:`place_of`."""
-        return place_of(self.settings)
+    def heir(self, settings: ListenerSettings) -> OpenListener:
+        """Another listener on the same sockets, which stay open when this one is closed."""
+        return OpenListener(settings, [listening.dup() for listening in self.sockets], True)
 
-    def close(self) -> None:
-        """Stop listening; connections stay."""
+    def close(self, *, unlink: bool = True) -> None:
+        """Stop listening; connections stay.
+
+        Args:
+            unlink: also remove the path of a Unix socket.
+        """
         for server in self.servers:
             server.close()
         if not self.servers:
             for listening in self.sockets:
                 listening.close()
         path = self.settings.unix_path
-        if path is not None:
+        if path is not None and unlink:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-
-
-def place_of(settings: ListenerSettings) -> tuple[object, ...]:
-    """What tells one listener from another: where it listens. The rest can change in place."""
-    return (settings.unix_path, settings.host, settings.port, settings.socket_domain)
 
 
 class Listeners:
@@ -113,15 +116,26 @@ class Listeners:
             self._log.information(lines.opening(shown, listening.getsockname()[1]))
         return OpenListener(settings, sockets)
 
+    def of(self, settings: ListenerSettings) -> OpenListener | None:
+        """The open listener that has these settings, the object itself."""
+        for listener in self.all:
+            if listener.settings is settings:
+                return listener
+        return None
+
     async def serve(self, server: MqttServer, listener: OpenListener) -> None:
         """Accept connections of a listener from here on."""
         for listening in listener.sockets:
             listener.servers.append(await server.listen(listening, listener.settings))
 
-    def remove(self, server: MqttServer, listener: OpenListener) -> None:
-        """Stop listening, and see those out who came in there: they are told, then closed."""
+    def remove(self, server: MqttServer, listener: OpenListener, *, heir: bool = False) -> None:
+        """Stop listening, and see those out who came in there: they are told, then closed.
+
+        Args:
+            heir: another one goes on listening at its place.
+        """
         self.all.remove(listener)
-        listener.close()
+        listener.close(unlink=not heir)
         for client in list(server.clients):
             if client.listener is listener.settings:
                 client.end(int(Reason.SERVER_SHUTTING_DOWN), "its listener was removed")

@@ -109,9 +109,7 @@ class Log:
         """Write to others from here on; those that are no longer among them are closed."""
         former = self._sinks
         self._sinks = list(sinks)
-        for sink in former:
-            if sink not in self._sinks and isinstance(sink, FileSink | SyslogSink):
-                sink.close()
+        close_sinks(sink for sink in former if sink not in self._sinks)
 
     def set_types(self, types: Iterable[str]) -> None:
         """Switch kinds on, and all others off; without a destination, nothing is ever on."""
@@ -250,6 +248,13 @@ def open_sinks(settings: Settings, topics: TopicSink | None = None) -> list[Sink
     if "file" in settings.log_destinations and settings.log_file is not None:
         sinks.append(FileSink(settings.log_file))
     return sinks
+
+
+def close_sinks(sinks: Iterable[Sink]) -> None:
+    """Close those that have something to close."""
+    for sink in sinks:
+        if isinstance(sink, FileSink | SyslogSink):
+            sink.close()
 
 
 def unopened(error: OSError) -> str:

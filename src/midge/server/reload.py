@@ -6,7 +6,8 @@ the old configuration stays, whole. Then everything is applied, without a step t
 turn of the loop: settings, who may, the log, listeners. Connections stay as they are, except those
 that the new rules do not let in and those of a listener that is gone.
 
-What only a restart can change (``user``, ``pid_file``, where the store is) is named in a warning.
+What is to be done is planned by :mod:`midge.config.diff`. What only a restart can change is named
+in a warning.
 """
 
 from __future__ import annotations
@@ -14,26 +15,21 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
+from midge.config.diff import ReloadPlan
+from midge.config.diff import plan as plan_reload
 from midge.errors import ConfigError
 from midge.server import log_lines as lines
-from midge.server.listeners import OpenListener, place_of, why_not_open
-from midge.server.logs import open_sinks, unopened
+from midge.server.listeners import OpenListener, why_not_open
+from midge.server.logs import close_sinks, open_sinks, unopened
 
 if TYPE_CHECKING:
-    from midge.config.settings import Configuration, ListenerSettings, Settings
+    from midge.config.settings import Configuration, ListenerSettings
     from midge.server.log_sinks import Sink
     from midge.server.security import Plan
     from midge.server.service import Service
 
-#: Settings that are looked at when the process starts, with the options that set them.
-_FIXED: Final = {
-    "pid_file": "pid_file",
-    "user": "user",
-    "persistence": "persistence",
-    "persistence_location": "persistence_location",
-    "persistence_sync": "persistence_sync",
-}
-_RATES: Final = frozenset({"rate_limit_messages", "rate_limit_bytes"})
+_RATES: Final = ("rate_limit_messages", "rate_limit_bytes")
+_FAILED: Final = "Error: The configuration was not reloaded; the old one stays in use."
 
 
 class Reload:
@@ -53,100 +49,100 @@ class Reload:
         if service.read_again is None:
             log.reopen()
             return
+        sinks: list[Sink] = []
         try:
             configuration = service.read_again()
-            plan = service.security.plan(configuration)
-            self._open_new(configuration)
-            sinks = self._open_log(configuration)
+            plan = plan_reload(service.configuration, configuration)
+            security = service.security.plan(configuration)
+            sinks = self._open_log(plan)
+            self._open_new(configuration, plan)
         except ConfigError as error:
-            for listener in self._opened:
-                listener.close()
-            for line in (str(error), *getattr(error, "__notes__", ())):
+            self._abandon(sinks)
+            for line in error.lines():
                 log.error(line)
-            log.error("Error: The configuration was not reloaded; the old one stays in use.")
+            log.error(_FAILED)
             return
-        gone = self._gone(configuration)
-        self._apply(configuration, plan, sinks)
-        for listener in gone:
-            service.listeners.remove(service.server, listener)
+        self._apply(configuration, plan, security, sinks)
         for listener in self._opened:
             await service.listeners.serve(service.server, listener)
         log.information("Config reloaded.")
 
     # -- what can fail -------------------------------------------------------------------------
 
-    def _open_new(self, configuration: Configuration) -> None:
+    def _open_new(self, configuration: Configuration, plan: ReloadPlan) -> None:
         listeners = self._service.listeners
-        there = {listener.key() for listener in listeners.all}
-        for settings in configuration.listeners:
-            if place_of(settings) in there:
-                continue
+        for settings in plan.opened:
             try:
                 self._opened.append(listeners.open_one(settings))
             except OSError as error:
                 if not configuration.local_only:
                     raise ConfigError(why_not_open(settings, error)) from error
+        for change in plan.reopened:
+            # Its port is taken, by ourselves. The sockets are taken over as they are.
+            former = listeners.of(change.old)
+            try:
+                if former is not None:
+                    self._opened.append(former.heir(change.new))
+            except OSError as error:
+                raise ConfigError(why_not_open(change.new, error)) from error
 
-    def _open_log(self, configuration: Configuration) -> list[Sink]:
+    def _abandon(self, sinks: list[Sink]) -> None:
+        """Close what was opened."""
+        for listener in self._opened:
+            listener.close(unlink=not listener.inherited)
+        close_sinks(sinks)
+
+    def _open_log(self, plan: ReloadPlan) -> list[Sink]:
         try:
-            return open_sinks(configuration.settings, self._service.topics)
+            return open_sinks(plan.settings, self._service.topics)
         except OSError as error:
             raise ConfigError(unopened(error)) from error
 
     # -- what cannot ---------------------------------------------------------------------------
 
-    def _gone(self, configuration: Configuration) -> list[OpenListener]:
-        wanted = {place_of(settings) for settings in configuration.listeners}
-        return [one for one in self._service.listeners.all if one.key() not in wanted]
-
-    def _apply(self, configuration: Configuration, plan: Plan, sinks: list[Sink]) -> None:
+    def _apply(
+        self, configuration: Configuration, plan: ReloadPlan, security: Plan, sinks: list[Sink]
+    ) -> None:
         service = self._service
-        settings = service.configuration.settings
-        changed = self._take_settings(settings, configuration.settings)
+        settings = service.server.broker.settings
+        rates = [getattr(settings, name) for name in _RATES]
+        for field in dataclasses.fields(settings):  # everybody holds on to this object
+            setattr(settings, field.name, getattr(plan.settings, field.name))
         configuration.settings = settings
-        self._take_listeners(configuration)
         service.configuration = configuration
         self._take_log(configuration, sinks)
-        service.security.apply(plan)  # whatever links and routes remember is made anew by this
-        if changed & _RATES:
+        for line in plan.warnings():
+            service.log.warning(line)
+        self._take_listeners(configuration, plan)
+        service.security.apply(security)  # links and routes make anew what they remember
+        if rates != [getattr(settings, name) for name in _RATES]:
             now = service.server.now()
             for client in list(service.server.clients):
                 client.rates_changed(now)
         service.begin_limits()
 
-    def _take_settings(self, old: Settings, new: Settings) -> set[str]:
-        """Change the settings that everybody holds on to; returns the names of what changed."""
-        changed = set()
-        for field in dataclasses.fields(new):
-            value = getattr(new, field.name)
-            before = getattr(old, field.name)
-            if value == before:
-                continue
-            option = _FIXED.get(field.name)
-            if option is not None:
-                self._service.log.warning(
-                    f"Warning: The '{option}' option needs a restart to take effect: it stays "
-                    f"{_shown(before)}, the file has {_shown(value)}."
-                )
-                continue
-            setattr(old, field.name, value)
-            changed.add(field.name)
-        return changed
-
-    def _take_listeners(self, configuration: Configuration) -> None:
-        """Update listeners in place; the new configuration has their objects from here on."""
+    def _take_listeners(self, configuration: Configuration, plan: ReloadPlan) -> None:
+        """Update listeners in place; the configuration has the objects in use from here on."""
         listeners = self._service.listeners
-        there = {listener.key(): listener for listener in listeners.all}
-        kept: list[ListenerSettings] = []
-        for settings in configuration.listeners:
-            listener = there.get(place_of(settings))
-            if listener is None:
-                kept.append(settings)
-            else:
-                listeners.update(listener, settings)
-                kept.append(listener.settings)
-        configuration.listeners[:] = kept
+        server = self._service.server
+        in_use: dict[int, ListenerSettings] = {}
+        for change in (*plan.changed, *plan.unchanged):
+            listener = listeners.of(change.old)
+            if listener is not None:
+                listeners.update(listener, change.new)
+            in_use[id(change.new)] = change.old
+        for settings in plan.closed:
+            listener = listeners.of(settings)
+            if listener is not None:
+                listeners.remove(server, listener)
+        for change in plan.reopened:
+            listener = listeners.of(change.old)
+            if listener is not None:
+                listeners.remove(server, listener, heir=True)
         listeners.all += self._opened
+        configuration.listeners[:] = [
+            in_use.get(id(settings), settings) for settings in configuration.listeners
+        ]
 
     def _take_log(self, configuration: Configuration, sinks: list[Sink]) -> None:
         service = self._service
@@ -157,9 +153,3 @@ class Reload:
         service.narrator.set(settings.connection_messages)
         for kind, line in configuration.messages:
             log.write(kind, line)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "unset"
-    return str(value).lower() if isinstance(value, bool) else str(value)

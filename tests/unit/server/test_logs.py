@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import stat
@@ -245,3 +246,44 @@ def test_a_log_file_that_exists_keeps_its_permissions(tmp_path: Path) -> None:
     sink.close()
     assert path.read_text() == "before\nafter\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+# -- one object a line ---------------------------------------------------------------------------
+
+
+def json_lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@given(st.text(max_size=2000))
+def test_any_line_can_be_a_json_line(text: str) -> None:
+    stream = io.StringIO()
+    log = Log(StoppedClock(), ("all",), [StreamSink(stream)], form="json")
+    log.notice(text)
+    assert stream.getvalue().count("\n") == 1
+    (found,) = json_lines(stream)
+    assert found["time"] == 1_795_406_000.75
+    assert found["type"] == "notice"
+    shown = found["message"]
+    assert isinstance(shown, str)
+    if text.isprintable() and len(text) < 900:
+        assert shown == text
+
+
+def test_the_time_of_a_json_line_follows_the_settings() -> None:
+    stream = io.StringIO()
+    log = Log(StoppedClock(), ("all",), [StreamSink(stream)], False, None, "json")
+    log.error("none")
+    log.set_form(True, "year %Y", "json")
+    log.error("form")
+    none, form = json_lines(stream)
+    assert none == {"type": "error", "message": "none"}
+    assert form["time"] == "year 2026"
+
+
+def test_the_form_can_change_while_the_log_is_in_use() -> None:
+    log, stream, _ = make()
+    log.notice("one")
+    log.set_form(False, None, "text")
+    log.notice("two")
+    assert stream.getvalue() == "1795406000: one\ntwo\n"
