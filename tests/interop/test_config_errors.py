@@ -15,6 +15,7 @@ import pytest
 from midge.config.mosquitto_conf import parse
 from midge.errors import ConfigError
 from tests.peers import program
+from tests.process import free_port
 from tests.unit.config.error_table import BRIDGE_ERRORS, ERRORS
 
 pytestmark = pytest.mark.peer("mosquitto")
@@ -30,6 +31,7 @@ DIFFERENT = {
     "2.0 reads what begins with a number as that number, and anything else as 0": {
         *("max_keepalive ten", "max_keepalive 10s", "max_keepalive 08"),
         *("max_keepalive 2147483648", "max_keepalive 9999999999999999", "listener x"),
+        "memory_limit 92233720368547758",
     },
     "2.0 says it in other words": {
         *("max_packet_size 19", "listener", "address a", "addresses b", "address a:0"),
@@ -79,7 +81,12 @@ def test_an_error_is_the_one_of_the_mosquitto_that_is_installed(
     file = tmp_path / "m.conf"
     file.write_text(text)
     done = subprocess.run(
-        [mosquitto, "-c", str(file)], capture_output=True, text=True, timeout=10, errors="replace"
+        # The port is for one that starts after all: it must not take that of somebody else.
+        [mosquitto, "-p", str(free_port()), "-c", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=3,
+        errors="replace",
     )
     assert done.returncode == 3
     theirs = _plain(done.stderr.splitlines())

@@ -14,6 +14,7 @@ from midge.config.settings import ListenerSettings
 from midge.config.values import (
     Fault,
     Line,
+    check_int,
     check_prefix,
     empty,
     invalid,
@@ -372,6 +373,14 @@ def _message_size_limit(reader: Reader, given: Given) -> None:
     reader.set(given)
 
 
+def _retain_expiry(reader: Reader, given: Given) -> None:
+    """``retain_expiry_interval MINUTES``."""
+    minutes = read_int(given.line, given.name)
+    if check_int(given.name, minutes) < minutes:
+        reader.say("warning", "Warning: retain_expiry_interval being capped at 19 years.")
+    reader.assign(given, "retain_expiry_check_min", check_int(given.name, minutes))
+
+
 def _retry_interval(reader: Reader, given: Given) -> None:
     """``retry_interval``, which is no more."""
     reader.say("warning", f"Warning: The '{given.name}' option is no longer available.")
@@ -410,6 +419,7 @@ FORMS: Final[dict[str, Form]] = {
     "port": _port,
     "protocol": _protocol,
     "psk_file": _psk_file,
+    "retain_expiry_interval": _retain_expiry,
     "retry_interval": _retry_interval,
     "socket_domain": _socket_domain,
     "websockets_origin": _origin,

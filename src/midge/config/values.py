@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _UINT16_MAX: Final = 65_535
 _INT_MIN: Final = -2_147_483_648
 _INT_MAX: Final = 2_147_483_647
+_INT64_MAX: Final = 9_223_372_036_854_775_807
+#: Options whose number may have 64 bits.
+_WIDE: Final = frozenset({"memory_limit", "rate_limit_bytes"})
 #: How many bytes the prefix of a made-up client id may have.
 _ID_PREFIX_BYTES_MAX: Final = 50
 _PACKET_BYTES_LEAST: Final = 20
@@ -142,10 +145,10 @@ def read_int(line: Line, name: str) -> int:
         value = int(octal, 8)
     else:
         # Longer ones are out of any range, and slow to read.
-        value = int(decimal) if len(decimal) < 20 else _INT_MAX + 1
+        value = int(decimal) if len(decimal) < 20 else _INT64_MAX + 1
     if sign == "-":
         value = -value
-    if not _INT_MIN <= value <= _INT_MAX:
+    if not _INT_MIN <= value <= (_INT64_MAX if name in _WIDE else _INT_MAX):
         raise Fault(f"Error: '{name}' value out of range.")
     return value
 

@@ -25,6 +25,8 @@ ERRORS: Final = [
     ("max_keepalive 08", "'max_keepalive' value not a number."),
     ("max_keepalive 2147483648", "'max_keepalive' value out of range."),
     (f"max_keepalive {'9' * 5000}", "'max_keepalive' value out of range."),
+    ("memory_limit 9223372036854775808", "'memory_limit' value out of range."),
+    ("memory_limit -1", "Invalid 'memory_limit' value (-1)."),
     ("max_keepalive 65536", "Invalid 'max_keepalive' value (65536)."),
     ("max_packet_size 19", "'max_packet_size' must be >= 20."),
     ("max_inflight_messages 65536", "'max_inflight_messages' must be <= 65535."),

@@ -73,6 +73,9 @@ GENERAL = [
     ("set_tcp_nodelay true", "set_tcp_nodelay", True),
     ("connection_messages false", "connection_messages", False),
     ("sys_interval 5", "sys_interval_s", 5),
+    ("memory_limit 8589934592", "memory_bytes_max", 8_589_934_592),
+    ("rate_limit_bytes 4294967296", "rate_limit_bytes", 4_294_967_296),
+    ("retain_expiry_interval 20000000", "retain_expiry_check_min", 10_000_000),
     ("pid_file /run/with a space.pid", "pid_file", "/run/with a space.pid"),
     ("user nobody", "user", "nobody"),
     ("user nobody\nuser somebody", "user", "somebody"),
@@ -366,6 +369,10 @@ def test_no_unsupported_option_is_passed_over(option: options.Option) -> None:
         (
             "autosave_interval 60",
             "Warning: The 'autosave_interval' option is not used by midge (m.conf:1).",
+        ),
+        (
+            "retain_expiry_interval 10000001",
+            "Warning: retain_expiry_interval being capped at 19 years.",
         ),
         ("retry_interval 5", "Warning: The 'retry_interval' option is no longer available."),
         ("dhparamfile x", "Warning: dhparamfile is no longer required."),
