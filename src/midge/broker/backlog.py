@@ -11,11 +11,17 @@ class Backlog:
 
     They exist in the store of retained messages anyway, so holding them costs a reference each, and
     no queue limit cuts them short.
+
+    Args:
+        upgrade: messages go at ``qos`` even if they were published at a lower one.
     """
 
-    __slots__ = ("ids", "index", "messages", "qos")
+    __slots__ = ("ids", "index", "messages", "qos", "upgrade")
 
-    def __init__(self, messages: list[Message], qos: int, ids: tuple[int, ...]) -> None:
+    def __init__(
+        self, messages: list[Message], qos: int, ids: tuple[int, ...], upgrade: bool = False
+    ) -> None:
+        self.upgrade = upgrade
         self.messages = messages
         self.qos = qos
         self.ids = ids
@@ -23,9 +29,10 @@ class Backlog:
 
     def next_delivery(self) -> Delivery:
         """The next message of it; the caller sees to the end with :meth:`done`."""
+        qos = self.next_qos()
         message = self.messages[self.index]
         self.index += 1
-        return Delivery(message, min(self.qos, message.qos), True, self.ids)
+        return Delivery(message, qos, True, self.ids)
 
     def done(self) -> bool:
         """Whether all of it was given out."""
@@ -33,4 +40,4 @@ class Backlog:
 
     def next_qos(self) -> int:
         """The quality of service that the next message will have."""
-        return min(self.qos, self.messages[self.index].qos)
+        return self.qos if self.upgrade else min(self.qos, self.messages[self.index].qos)

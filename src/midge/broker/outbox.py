@@ -436,7 +436,7 @@ class Outbox:
                 self.owed -= gone
                 self._drop_forbidden(gone)
                 if left:
-                    kept.append(Backlog(left, entry.qos, entry.ids))
+                    kept.append(Backlog(left, entry.qos, entry.ids, entry.upgrade))
             elif allowed(entry.message):
                 kept.append(entry)
             else:

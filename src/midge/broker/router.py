@@ -196,7 +196,8 @@ class Router:
                 sources = self._sources if self._settings.check_retain_source else None
                 messages = retained_for(self.authorizer, session, messages, sources)
             if messages:
-                session.outbox.owe(Backlog(messages, qos, subscription.ids), now)
+                upgrade = self._settings.upgrade_outgoing_qos
+                session.outbox.owe(Backlog(messages, qos, subscription.ids, upgrade), now)
 
     def unsubscribe(self, session: Session, filter: str) -> bool:
         """Remove a subscription; false when there was none."""

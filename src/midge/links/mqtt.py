@@ -701,12 +701,14 @@ class MqttLink(Link):
 
     def _may_be_plain(self) -> bool:
         connection = self.connection
+        settings = self.broker.settings
         return (
             connection.state == CONNECTED
             and self.broker.fast_lane
-            and not self.broker.settings.payload_bytes_max
+            and not settings.payload_bytes_max
             and not self._trace
-            and not self.broker.settings.queue_qos0
+            and not settings.queue_qos0
+            and not settings.upgrade_outgoing_qos
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)
         )
 
