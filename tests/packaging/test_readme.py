@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from midge.config import sources
 from midge.config.mosquitto_conf import parse
 from tests.process import BrokerProcess, free_port
 
@@ -31,7 +32,7 @@ def examples(language: str) -> list[tuple[str, str]]:
 
 def test_there_are_examples_and_all_are_in_a_known_language() -> None:
     languages = {match.group(1) for path in DOCUMENTS for match in FENCE.finditer(path.read_text())}
-    assert languages == {"python", "sh", ""}
+    assert languages == {"python", "sh", "toml", ""}
 
 
 @pytest.mark.parametrize(("where", "code"), examples("python"), ids=lambda text: text[:30])
@@ -44,6 +45,13 @@ def test_python_examples_run(where: str, code: str) -> None:
 @pytest.mark.parametrize(("where", "text"), examples(""), ids=lambda text: text[:30])
 def test_configuration_examples_are_accepted(where: str, text: str) -> None:
     configuration = parse(text, where)
+    assert configuration.listeners
+    assert not [line for kind, line in configuration.messages if kind in ("warning", "error")]
+
+
+@pytest.mark.parametrize(("where", "text"), examples("toml"), ids=lambda text: text[:30])
+def test_configuration_examples_in_toml_are_accepted(where: str, text: str) -> None:
+    configuration = sources.configuration(text, f"{where}.toml")
     assert configuration.listeners
     assert not [line for kind, line in configuration.messages if kind in ("warning", "error")]
 
