@@ -64,7 +64,11 @@ class Group:
                     return member
                 if connected < 0:
                     connected = index
-            elif away < 0 and (outbox.link is not None or queue_qos0 or (qos and member.qos)):
+            elif (
+                away < 0
+                and not outbox.ended
+                and (outbox.link is not None or queue_qos0 or (qos and member.qos))
+            ):
                 away = index
             index += 1
         chosen = connected if connected >= 0 else away

@@ -58,6 +58,7 @@ class Outbox:
         stalled: it kept them waiting too long.
         waiters: the links held back because of it.
         dropped: messages that this receiver did not get, all causes.
+        ended: its session is no more; nothing is taken for it.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Outbox:
         "crowded",
         "crowded_since",
         "dropped",
+        "ended",
         "form",
         "link",
         "open",
@@ -98,6 +100,7 @@ class Outbox:
         self.crowded = False
         self.crowded_since = 0.0
         self.dropped = 0
+        self.ended = False
         self.form: int = MQTT_3
         self.link: Link | None = None
         self.open = False
@@ -263,6 +266,8 @@ class Outbox:
 
     def _admits(self, delivery: Delivery) -> bool:
         """Whether the limits of the queue leave room; where not, the message is dropped."""
+        if self.ended:
+            return False
         settings = self._settings
         if self._metrics.memory_full:
             self.dropped += 1
@@ -496,6 +501,7 @@ class Outbox:
 
     def clear(self) -> int:
         """The session ended: forget everything; returns how many messages were lost with it."""
+        self.ended = True
         lost = len(self.outgoing.clear()) + self.queued_messages
         self.queue = None
         self.queued_messages = 0

@@ -213,6 +213,15 @@ class Router:
         """Take a subscription from the store."""
         self._forget(self.subscriptions.add(subscription))
 
+    def discard(self, session: Session, count: int) -> None:
+        """Remove at most ``count`` subscriptions of a session that has ended.
+
+        The store has forgotten all of them with the session.
+        """
+        for _ in range(min(count, len(session.subscriptions))):
+            self.subscriptions.discard(session)
+        self.forget_routes()
+
     def unsubscribe_all(self, session: Session) -> None:
         """Remove all subscriptions of a session."""
         for filter in list(session.subscriptions):

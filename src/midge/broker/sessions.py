@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from midge.auth.base import ALLOW, PENDING, WILL
 from midge.broker.deadlines import Ticket
 from midge.broker.durable_outbox import DurableOutbox
+from midge.broker.leftovers import Leftovers
 from midge.broker.outbox import Outbox
 from midge.broker.permission import identity_of
 from midge.broker.session import EXPIRES_NEVER, Session
 from midge.broker.wills import will_delay_s, will_message
+from midge.limits import SLICE_ENTRIES
 from midge.message import NEVER
 from midge.mqtt.reasons import Reason
 
@@ -53,11 +55,13 @@ class Absence:
 class Sessions:
     """The table of sessions, by client id."""
 
-    __slots__ = ("_broker", "_by_id", "connected")
+    __slots__ = ("_broker", "_by_id", "connected", "leftovers")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._by_id: dict[str, Session] = {}
+        #: What is still in the tree of those that are no more.
+        self.leftovers = Leftovers(broker)
         #: How many have a connection.
         self.connected = 0
 
@@ -201,7 +205,10 @@ class Sessions:
             if absence.will_at != NEVER:
                 absence.will_at = NEVER
                 self._broker.publish_will(session, now)  # [MQTT-3.1.2-8]
-        self._broker.router.unsubscribe_all(session)
+        if len(session.subscriptions) <= SLICE_ENTRIES:
+            self._broker.router.unsubscribe_all(session)
+        else:
+            self.leftovers.take(session, now)
         session.outbox.clear()
         session.incoming.clear()
         if self._by_id.get(session.client_id) is session:

@@ -71,6 +71,23 @@ class Subscriptions:
             self._groups.remove(group.filter, group.name)
         return group.filter
 
+    def discard(self, session: Session) -> None:
+        """Remove any one subscription of a session that has ended.
+
+        Another session may have its client id by now, and the same filter.
+        """
+        filter, subscription = session.subscriptions.popitem()
+        self.count -= 1
+        group = subscription.group
+        if group is None:
+            if self._tree.get(filter, session.client_id) is subscription:
+                self._tree.remove(filter, session.client_id)
+            return
+        self.shared_count -= 1
+        group.remove(session)
+        if not group.members and self._groups.get(group.filter, group.name) is group:
+            self._groups.remove(group.filter, group.name)
+
     def match(self, topic: str) -> list[Subscription]:
         """The ordinary subscriptions that a topic matches."""
         return self._tree.match(topic)
