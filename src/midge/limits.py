@@ -91,6 +91,8 @@ JWT_LEEWAY_S: Final = 10
 
 #: One read from a socket. Large reads are what makes batches, and batches are the speed.
 READ_BYTES: Final = 262_144
+#: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
+REST_READS_MAX: Final = 64
 #: Unsent bytes of one receiver above which its publishers are read more slowly.
 OUTBOX_HOLD_BYTES: Final = 1_048_576
 #: Unsent bytes of one receiver above which QoS 0 messages to it are dropped, and counted.
@@ -202,6 +204,10 @@ ZMQ_ZAP_TIMEOUT_S: Final = 10.0
 ZMQ_SOCKS_TIMEOUT_S: Final = 30.0
 #: Threads that look host names up, in the whole process.
 ZMQ_RESOLVER_THREADS: Final = 4
+#: How long a wait goes without sleep where the last one was no longer than the second number:
+#: more than a wake-up costs on a virtual machine, less than anybody would notice.
+ZMQ_SPIN_S: Final = 0.000_1
+ZMQ_LIVELY_S: Final = 0.000_2
 #: How often the I/O thread of a context looks after sockets that are in use.
 ZMQ_TICK_S: Final = 0.001
 #: Such looks without any use of a socket after which the thread sleeps until it is needed.

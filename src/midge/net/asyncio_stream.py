@@ -8,9 +8,11 @@ the right size.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from typing import TYPE_CHECKING, cast
 
-from midge.limits import CLOSE_TIMEOUT_S, READ_BYTES, TRANSPORT_BYTES_HIGH
+from midge.limits import CLOSE_TIMEOUT_S, READ_BYTES, REST_READS_MAX, TRANSPORT_BYTES_HIGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +89,10 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        transport = self._transport
         self._transport = None
+        if transport is not None and isinstance(exc, ConnectionResetError | BrokenPipeError):
+            self._read_rest(transport)
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None
@@ -95,6 +100,26 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._handler = None
         if handler is not None:
             handler.stream_closed("" if exc is None else str(exc) or type(exc).__name__)
+
+    def _read_rest(self, transport: asyncio.Transport) -> None:
+        """Read what came before the peer was gone.
+
+        A peer that says goodbye and leaves without reading everything resets the connection. If we
+        happen to write to it before we read, the write fails, and its goodbye is still unread.
+        """
+        named = transport.get_extra_info("socket")
+        if named is None or transport.get_extra_info("sslcontext") is not None:
+            return
+        try:
+            with socket.socket(fileno=os.dup(named.fileno())) as copy:
+                copy.setblocking(False)
+                for _ in range(REST_READS_MAX):
+                    data = copy.recv(READ_BYTES)
+                    if not data or self._handler is None:
+                        break
+                    self._handler.stream_data(data)
+        except OSError:
+            return  # nothing more, or nothing at all
 
     # -- verbs ------------------------------------------------------------------------------------
 
