@@ -101,7 +101,7 @@ REQ_CORRELATE 52 bool w 0 req_correlate -
     Number requests, so that a late reply is not taken for another's.
 REQ_RELAXED 53 bool w 0 req_relaxed -
     A request may be given up by sending the next one.
-CONFLATE 54 bool w 0 conflate -
+CONFLATE 54 bool rw 0 conflate -
     Keep only the last message.
 ZAP_DOMAIN 55 str rw - zap_domain -
     The domain that peers are authenticated for.

@@ -67,6 +67,9 @@ def zmq_errno() -> int:
     return 0
 
 
+# They look at the names above.
+from midge.zmq import backend, sugar, utils  # noqa: E402
+
 __all__ = [
     "COPY_THRESHOLD",
     "DRAFT_API",
@@ -90,6 +93,7 @@ __all__ = [
     "ZMQError",
     "ZMQVersionError",
     "__version__",
+    "backend",
     "constants",
     "curve_keypair",
     "curve_public",
@@ -101,6 +105,8 @@ __all__ = [
     "pyzmq_version_info",
     "select",
     "strerror",
+    "sugar",
+    "utils",
     "zmq_errno",
     "zmq_poll",
     "zmq_version",

@@ -353,7 +353,7 @@ class Socket(_zmq.Socket["Future[Any]"]):
         ):
             self._running()
             try:
-                if self._send_item(data, 0):
+                if self._core.blocking.send_ahead(data):
                     if not self._kicked:
                         self._kick()
                     return self._done
@@ -409,7 +409,7 @@ class Socket(_zmq.Socket["Future[Any]"]):
             try:
                 if self._closed:
                     raise ZMQError(Errno.ENOTSOCK)
-                if self._send_item(item, 0):
+                if self._core.blocking.send_ahead(item):
                     return result
             except SocketError as error:
                 raise_as_zmq(error)

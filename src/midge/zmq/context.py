@@ -74,10 +74,11 @@ class Context(AttributeSetter, Generic[_SocketT]):
             self._shadow_obj = shadow
             self._core = _core_of(shadow)
         else:
-            core = ContextCore()
-            core.options[ContextOption.IO_THREADS] = io_threads
-            self._core = core
-            _open.add(core)
+            try:
+                self._core = ContextCore(io_threads)
+            except SocketError as error:
+                raise_as_zmq(error)
+            _open.add(self._core)
         self.sockopts = {}
         self._sockets = WeakSet()
 
@@ -197,7 +198,7 @@ class Context(AttributeSetter, Generic[_SocketT]):
             ZMQError: ENOTSUP when the context is closed, EMFILE where there are too many sockets.
         """
         if self.closed:
-            raise ZMQError(Errno.ENOTSUP)
+            raise ZMQError(Errno.EFAULT if self._shadow else Errno.ENOTSUP, "the context is closed")
         if self._core.pid != os.getpid():
             raise ZMQError(
                 Errno.ENOTSOCK, "the context belongs to the parent process: make one of your own"

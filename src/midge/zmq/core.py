@@ -61,10 +61,14 @@ class ContextCore:
         pid: the process that it belongs to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, io_threads: int = 1) -> None:
+        """Raises SocketError: EINVAL for a number of threads below 0."""
+        if io_threads < 0:
+            raise SocketError(errno.EINVAL, "a context has no fewer than 0 I/O threads")
         self.number = next(_numbers)
         self.blocking = BlockingContext()
         self.options: dict[int, int] = dict(_CONTEXT_DEFAULTS)
+        self.options[ContextOption.IO_THREADS] = io_threads
         self.sockets = 0
         self.closed = False
         self.pid = os.getpid()

@@ -31,8 +31,8 @@ def set_option(core: SocketCore, number: int, value: Any) -> None:
     option = OPTIONS.get(int(number))
     if isinstance(value, str):
         raise TypeError("str is not allowed here, use Socket.set_string")
-    if option is not None:
-        _check_type(option.kind in _NUMBERS, value)
+    # What is not known is taken for a number, as libzmq would be given it.
+    _check_type(option is None or option.kind in _NUMBERS, value)
     call = core.blocking.call
     pattern = core.engine.pattern
     if number == _SUBSCRIBE:

@@ -86,6 +86,13 @@ class Socket(Transfer, Generic[_ReturnT]):
             or group is not None
         ):
             return self._put_part(data, flags, copy, track, routing_id, group)
+        blocking = self._blocking
+        credit = blocking.credit
+        if credit > 0 and blocking.warm:
+            blocking.credit = credit - 1
+            blocking.lane.append(data)
+            if blocking.warm or blocking.flush():
+                return None
         try:
             if self._send_item(data, self._core.engine.options.send_timeout_ms):
                 return None
@@ -144,7 +151,8 @@ class Socket(Transfer, Generic[_ReturnT]):
         except IndexError:
             item = self._wait_for_item(flags)
         if type(item) is bytes:
-            self._rcvmore = False
+            if self._rcvmore:  # to set it goes through __setattr__, which costs more than the rest
+                self._rcvmore = False
             return item if copy else self._new_frame(item)
         return self._first_part(item, copy)
 

@@ -83,6 +83,7 @@ class SocketBase(AttributeSetter):
     _last_metadata: Any
     _inbox: Any
     _send_item: Callable[[Any, int], bool]
+    _blocking: BlockingEngine
     _receive_item: Callable[[int], Any]
     _repr_cls = "zmq.Socket"
 
@@ -125,6 +126,7 @@ class SocketBase(AttributeSetter):
         self._single = self._type_name in BY_NUMBER or self._type_name in BY_GROUP
         self._inbox = core.blocking.inbox
         self._send_item = core.blocking.send
+        self._blocking = core.blocking
         self._receive_item = core.blocking.receive
         self._closed = False
 

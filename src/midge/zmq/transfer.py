@@ -62,6 +62,8 @@ class Transfer(SocketBase):
 
     def _part(self, data: Any, copy: bool, track: bool) -> tuple[Any, MessageTracker | None]:
         if isinstance(data, Frame):
+            if track and not copy and data.tracker is None:
+                raise ValueError("Not a tracked message")
             return data._data, data.tracker or _FINISHED_TRACKER
         if isinstance(data, str):
             raise TypeError("str objects are not allowed, encode them or use send_string")
@@ -229,7 +231,7 @@ class Transfer(SocketBase):
         if not view.contiguous:
             raise BufferError("the buffer is not contiguous")
         if view.readonly:
-            raise ValueError("the buffer cannot be written to")
+            raise BufferError("the buffer cannot be written to")
         view = view.cast("B")
         if nbytes < 0:
             raise ValueError(f"{nbytes=} must be non-negative")

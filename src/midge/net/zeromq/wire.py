@@ -15,7 +15,7 @@ from midge.net.zeromq.stream_wire import Buffer, StreamWire
 from midge.patterns.pipe import CANCEL, JOIN, LEAVE, SUBSCRIBE, Command, Encoded
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
-from midge.zmtp.frames import encode_many
+from midge.zmtp.frames import encode_many, encode_message, encode_single
 from midge.zmtp.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,8 +61,18 @@ class Wire(StreamWire):
 
     def received(self, data: bytes) -> None:
         """Hand a chunk to the protocol, and what it meant to the pattern."""
-        conn = self.conn
-        self._heed(conn.receive_data(data, self.engine.reactor.time()))
+        engine = self.engine
+        events = self.conn.receive_data(data, engine.reactor.time())
+        pipe = self.pipe
+        if len(events) == 1 and pipe is not None and not self.conn.out:
+            # The usual: nothing but messages, so that no deadline has come nearer.
+            event = events[0]
+            if type(event) is ev.Messages:
+                items = event.items
+                pipe.received += len(items)
+                engine.pattern.deliver(pipe, items)
+                return
+        self._heed(events)
 
     def ended(self, why: str = "") -> None:
         """The peer has closed: before the handshake was done, or after."""
@@ -127,13 +137,16 @@ class Wire(StreamWire):
     def encode(self, batch: list[Any]) -> Sequence[Buffer]:
         """See the base; a batch of small plain messages is one piece of bytes."""
         conn = self.conn
-        if (
-            conn.plain
-            and not conn.out
-            and set(map(type, batch)) == _ONLY_BYTES
-            and len(batch[0]) < ZMTP_BY_REFERENCE_BYTES
-        ):
-            return (encode_many(batch),)
+        if conn.plain and not conn.out:
+            first = batch[0]
+            if len(batch) == 1:
+                if type(first) is bytes:
+                    if len(first) < ZMTP_BY_REFERENCE_BYTES:
+                        return (encode_single(first),)
+                elif type(first) is list and sum(map(len, first)) < ZMTP_BY_REFERENCE_BYTES:
+                    return (encode_message(first),)
+            elif set(map(type, batch)) == _ONLY_BYTES and len(first) < ZMTP_BY_REFERENCE_BYTES:
+                return (encode_many(batch),)
         for item in batch:
             kind = type(item)
             if kind is list:
