@@ -13,6 +13,7 @@ from midge.net.listener import open_tcp
 from midge.server.mqtt_server import MqttServer
 from midge.server.narrator import Narrator
 from midge.server.security import Security
+from midge.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,7 @@ class Broker:
         self._listener = ListenerSettings() if listener is None else listener
         self._own = (tuple(authenticators), tuple(authorizers))
         self._server: MqttServer | None = None
+        self._upkeep: Upkeep | None = None
         self._security: Security | None = None
         self._addresses: list[tuple[str, int]] = []
 
@@ -81,6 +83,9 @@ class Broker:
             self._addresses.append((address[0], address[1]))
             await server.listen(listening, self._listener)
         self._server = server
+        loop = asyncio.get_running_loop()
+        self._upkeep = Upkeep(server, loop, SystemClock(), narrator.log)
+        self._upkeep.begin()
 
     def _secure(self, server: MqttServer, log: Log) -> None:
         """Ask those who decide, where the settings or the program name any."""
@@ -106,6 +111,9 @@ class Broker:
         server = self._server
         self._server = None
         self._addresses = []
+        if self._upkeep is not None:
+            self._upkeep.close()
+            self._upkeep = None
         if server is not None:
             await server.close()
         if self._security is not None:

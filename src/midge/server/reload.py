@@ -119,7 +119,7 @@ class Reload:
             now = service.server.now()
             for client in list(service.server.clients):
                 client.rates_changed(now)
-        service.begin_limits()
+        service.upkeep.begin()
 
     def _take_listeners(self, configuration: Configuration, plan: ReloadPlan) -> None:
         """Update listeners in place; the configuration has the objects in use from here on."""

@@ -13,7 +13,6 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from midge import __version__
-from midge.broker.expiry import RetainedExpiry
 from midge.clock import SystemClock
 from midge.errors import ConfigError
 from midge.limits import SLICE_ENTRIES, STOP_TIMEOUT_S
@@ -22,14 +21,14 @@ from midge.server import signals
 from midge.server.log_sinks import TopicSink
 from midge.server.logs import Log, open_sinks, types_of
 from midge.server.loop_errors import LoopErrors
-from midge.server.memory import MemoryGuard
 from midge.server.mqtt_server import MqttServer
 from midge.server.narrator import Narrator
 from midge.server.reload import Reload
 from midge.server.security import Security
-from midge.server.sys_tree import SysPublisher, publish_log
+from midge.server.sys_tree import publish_log
 from midge.server.systemd import Supervisor
 from midge.server.tree import tree_lines
+from midge.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +56,7 @@ class Service:
         listeners: where it listens.
         server: the broker on the loop.
         security: who may.
-        memory, sys_tree, expiry, narrator, topics: its other parts, for a reload.
+        upkeep, narrator, topics: its other parts, for a reload.
     """
 
     __slots__ = (
@@ -67,17 +66,15 @@ class Service:
         "_supervisor",
         "_verbose",
         "configuration",
-        "expiry",
         "listeners",
         "log",
-        "memory",
         "narrator",
         "read_again",
         "reloading",
         "security",
         "server",
-        "sys_tree",
         "topics",
+        "upkeep",
     )
 
     def __init__(
@@ -107,9 +104,7 @@ class Service:
         self.server = MqttServer(settings, self.narrator)
         self.security = Security(self.server, loop, clock, log)
         self.topics = TopicSink(self._log_waits)
-        self.expiry = RetainedExpiry(self.server.broker)
-        self.memory = MemoryGuard(self.server.broker, loop, log)
-        self.sys_tree = SysPublisher(self.server, loop, lines.version(__version__), clock)
+        self.upkeep = Upkeep(self.server, loop, clock, log)
         loop.set_exception_handler(LoopErrors(log))
 
     # -- from beginning to end -----------------------------------------------------------------
@@ -147,22 +142,14 @@ class Service:
             return EXIT_CONFIG
         if settings.persistence and not self._keep_state():
             return EXIT_FAILED
-        self.begin_limits()
+        self.upkeep.begin()
         return EXIT_OK
-
-    def begin_limits(self) -> None:
-        """Let what depends on settings and time go by the settings as they are now."""
-        self.expiry.begin(self.server.now())
-        self.memory.begin()
-        self.sys_tree.begin()
-        self.server.wake()
 
     async def _end(self) -> None:
         self._supervisor.stopping()
         if self.reloading is not None:
             await self.reloading
-        self.sys_tree.close()
-        self.memory.close()
+        self.upkeep.close()
         self.listeners.close()
         await self.server.close(STOP_TIMEOUT_S)
         self.topics.close()
