@@ -22,6 +22,7 @@ from midge.zmq.options import get_option, set_option
 if TYPE_CHECKING:
     from typing import Self
 
+    from midge.net.zeromq.blocking import BlockingEngine
     from midge.zmq.context import Context
 
 _SelfT = TypeVar("_SelfT", bound="SocketBase")

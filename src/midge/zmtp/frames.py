@@ -257,6 +257,8 @@ class FrameReader:
             # the long way, where its size is looked at.
             if not self._left and self.frame_bytes_max >= _SHORT:
                 self._read_whole(items)
+                if self._pos == len(self._data):
+                    return False
             flags = self.next_frame()
             if flags < 0:
                 return False

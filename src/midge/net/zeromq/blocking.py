@@ -138,9 +138,9 @@ class BlockingEngine:
         engine: the socket itself; to be touched under ``reactor.lock`` only (:meth:`call`).
         inbox: messages that were received ahead; ``inbox.popleft()`` is the shortest way to the
             next one, and :meth:`receive` the way when there is none.
-        credit, lane: while ``credit`` is more than 0, a send may take one from it, append its message
-            to ``lane`` and, unless ``warm``, :meth:`flush`: as :meth:`send` itself does it. For a
-            face that wants to save that call.
+        credit, lane: while ``credit`` is more than 0, a send may take one from it, append its
+            message to ``lane`` and, unless ``warm``, :meth:`flush`: as :meth:`send` itself does.
+            For a face that wants to save that call.
         warm, touched, idle_ticks: between the socket and the context's thread.
         disposed: the reactor is given back.
     """
