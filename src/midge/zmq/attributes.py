@@ -1,9 +1,15 @@
-"""Options as attributes, in any case: ``socket.linger = 0`` and ``socket.LINGER``."""
+"""Options as attributes, in either case: ``socket.linger = 0`` and ``socket.LINGER``.
+
+A class that has ``__getattr__`` pays for it with every attribute that it reads, its own included:
+an interpreter cannot learn where they are. So the options of a socket are properties, made once
+(:func:`define_options`), and only classes that are not in a message's way look names up late.
+"""
 
 from __future__ import annotations
 
 import errno
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from midge.zmq import constants
 from midge.zmq.error import ZMQError
@@ -27,7 +33,11 @@ class AttributeSetter:
         name = key.upper()
         self._set_attr_opt(name, self._option(name), value)
 
-    def __getattr__(self, key: str) -> Any:
+    if TYPE_CHECKING:
+
+        def __getattr__(self, key: str) -> Any: ...
+
+    def _read_option(self, key: str) -> Any:
         name = key.upper()
         option = self._option(name)
         try:
@@ -56,3 +66,34 @@ class AttributeSetter:
     def set(self, option: int, value: Any) -> None:
         """Set an option."""
         raise NotImplementedError
+
+
+class LateAttributes(AttributeSetter):
+    """The same, for names of any spelling, found when they are asked for."""
+
+    def __getattr__(self, key: str) -> Any:
+        return self._read_option(key)
+
+
+def define_options(cls: type[AttributeSetter], names: Iterable[str]) -> None:
+    """Give a class a property for each option, in capitals and small letters."""
+    for name in names:
+        for key in (name, name.lower()):
+            taken = any(
+                key in vars(one) or key in vars(one).get("__annotations__", ())
+                for one in cls.__mro__
+            )
+            if not taken:
+                setattr(cls, key, _option_property(key))
+
+
+def _option_property(key: str) -> property:
+    name = key.upper()
+
+    def read(self: AttributeSetter) -> Any:
+        return self._read_option(key)
+
+    def write(self: AttributeSetter, value: Any) -> None:
+        self._set_attr_opt(name, self._option(name), value)
+
+    return property(read, write, doc=f"The option {name}.")

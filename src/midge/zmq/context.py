@@ -11,7 +11,7 @@ from warnings import warn
 from weakref import WeakSet
 
 from midge.patterns.errors import SocketError
-from midge.zmq.attributes import AttributeSetter
+from midge.zmq.attributes import LateAttributes
 from midge.zmq.constants import ContextOption, Errno, SocketOption
 from midge.zmq.core import ContextCore, find
 from midge.zmq.error import ZMQError, raise_as_zmq
@@ -42,7 +42,7 @@ def _at_exit() -> None:
 atexit.register(_at_exit)
 
 
-class Context(AttributeSetter, Generic[_SocketT]):
+class Context(LateAttributes, Generic[_SocketT]):
     """What sockets share: inproc names, and the thread that looks after them.
 
     Options of sockets set on it, as attributes or with ``setsockopt``, go for the sockets that it

@@ -7,12 +7,12 @@ import errno
 from threading import Event
 from typing import Any
 
-from midge.zmq.attributes import AttributeSetter
+from midge.zmq.attributes import LateAttributes
 from midge.zmq.error import ZMQError
 from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker, Tracked
 
 
-class Frame(AttributeSetter):
+class Frame(LateAttributes):
     """One part of a message.
 
     What a peer said at its handshake, and what an authenticator found out about it, is there by

@@ -13,7 +13,7 @@ from warnings import warn
 
 from midge.patterns.errors import SocketError
 from midge.zmq import monitoring
-from midge.zmq.attributes import AttributeSetter
+from midge.zmq.attributes import AttributeSetter, define_options
 from midge.zmq.constants import Errno, SocketOption, SocketType, _OptType
 from midge.zmq.core import SocketCore, find
 from midge.zmq.error import ZMQBindError, ZMQError, raise_as_zmq
@@ -407,3 +407,6 @@ def _core_of(shadow: Any) -> SocketCore:
     if not isinstance(core, SocketCore):
         raise ZMQError(Errno.ENOTSOCK, f"no socket has the number {number}")
     return core
+
+
+define_options(SocketBase, SocketOption.__members__)
