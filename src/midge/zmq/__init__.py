@@ -31,6 +31,7 @@ from midge.zmq.proxying import device, proxy, proxy_steerable
 from midge.zmq.socket import COPY_THRESHOLD, Socket, SyncSocket
 from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker
 from midge.zmq.version import (
+    __revision__,
     __version__,
     pyzmq_version,
     pyzmq_version_info,
@@ -92,6 +93,7 @@ __all__ = [
     "ZMQBindError",
     "ZMQError",
     "ZMQVersionError",
+    "__revision__",
     "__version__",
     "backend",
     "constants",

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from midge.zmq.curve import curve_keypair
+import argparse
+import json
+
+from midge.zmq.curve import curve_keypair, curve_public
 
 
 def main() -> None:
     """Print the keys."""
-    public, secret = curve_keypair()
+    parser = argparse.ArgumentParser("python3 -m midge.zmq.curve_keygen", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--secret", help="print the public key of this secret one")
+    given = parser.parse_args()
+    if given.secret:
+        secret = given.secret.encode()
+        public = curve_public(secret)
+    else:
+        public, secret = curve_keypair()
+    if given.json:
+        print(json.dumps({"public": public.decode(), "secret": secret.decode()}))
+        return
     print("A pair of keys for CURVE, as Z85 text. Keep the secret one to yourself.\n")
-    print(f"CURVE_PUBLICKEY={public.decode()}")
-    print(f"CURVE_SECRETKEY={secret.decode()}")
+    print(f"== CURVE PUBLIC KEY ==\n{public.decode()}\n")
+    print(f"== CURVE SECRET KEY ==\n{secret.decode()}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ _OUT: Final = 2
 _BATCH: Final = 500
 _STATISTICS: Final = Struct("=Q")
 
+#: Types that only send.
+_SENDERS: Final = frozenset({"PUSH", "PUB", "SCATTER", "RADIO"})
+
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
 TERMINATED: Final = "terminated"
@@ -34,11 +37,13 @@ class Side:
     """One socket of a proxy, with what was taken from it and not yet sent on.
 
     Attributes:
+        receives: messages can come in here.
         messages_in, bytes_in, messages_out, bytes_out: counted, as libzmq's STATISTICS has them.
     """
 
     def __init__(self, socket: BlockingEngine) -> None:
         self.socket = socket
+        self.receives = socket.engine.type_name not in _SENDERS
         self.held: deque[Any] = deque()
         self.messages_in = 0
         self.bytes_in = 0
@@ -74,7 +79,8 @@ class Proxy:
             for side in sides:
                 other = self.back if side is self.front else self.front
                 # What is held for a side waits for its room, what is not held for being there.
-                mask = (0 if side.held else _IN) | (_OUT if other.held else 0)
+                wants = side.receives and not side.held
+                mask = (_IN if wants else 0) | (_OUT if other.held else 0)
                 items.append((side.socket, mask))
         if control is not None:
             items.append((control, _IN))
@@ -87,7 +93,7 @@ class Proxy:
 
     def _move(self, source: Side, target: Side) -> None:
         held = source.held
-        if not held:
+        if not held and source.receives:
             held.extend(self._take(source))
         while held:
             item = held[0]
@@ -97,8 +103,10 @@ class Proxy:
             target.messages_out += 1
             target.bytes_out += _size(item)
             if self.capture is not None:
-                self.capture.send(item, 0)
+                self.capture.send(item, -1)
         target.socket.flush()
+        if self.capture is not None:
+            self.capture.flush()
 
     def _take(self, source: Side) -> list[Any]:
         items = source.socket.receive_many(_BATCH, 0)

@@ -44,6 +44,8 @@ _ROUND_ROBIN: Final = frozenset({"PUSH", "DEALER", "PAIR"})
 _BROADCAST: Final = frozenset({"PUB", "XPUB"})
 #: Patterns whose messages may be received ahead: to receive one changes nothing but the queue.
 _AHEAD: Final = frozenset({"PULL", "SUB", "XSUB", "DEALER", "PAIR", "ROUTER"})
+#: Patterns that must send between two receives.
+_IN_TURNS: Final = frozenset({"REQ", "REP"})
 
 
 class BlockingContext:
@@ -231,8 +233,8 @@ class BlockingEngine:
         pattern = self._pattern
         with self._lock:
             self._enter()
-            if not timeout_ms and self.reactor.has_work:
-                self._run(0.0)  # a peer may have gone, or come
+            # A peer may have gone, or come, or subscribed: nobody else looks while we send.
+            self._run(0.0)
             if self.lane:
                 self._empty_lane()
             sent = not self.lane and pattern.send(item)
@@ -420,6 +422,8 @@ class BlockingEngine:
         if first is None:
             return []
         items = [first]
+        if self.engine.type_name in _IN_TURNS:
+            return items
         inbox = self.inbox
         while len(items) < limit:
             if not inbox:

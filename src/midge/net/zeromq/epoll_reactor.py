@@ -187,11 +187,6 @@ class EpollReactor:
             heapq.heappop(timers)
         return timers[0].when if timers else None
 
-    @property
-    def has_work(self) -> bool:
-        """Something was asked for that :meth:`run_once` would do at once."""
-        return bool(self._soon)
-
     def run_once(self, timeout_s: float | None) -> None:
         """Wait for something to happen, for ``timeout_s`` at most, and do it.
 
