@@ -96,6 +96,35 @@ class Publisher(Pattern):
                 self.dirty.append(pipe)
         return True
 
+    def send_many(self, items: Sequence[Any]) -> int:
+        """See :meth:`Pattern.send_many`; in one go where everybody wants everything."""
+        options = self.options
+        if (
+            self._subscriptions.lengths != (0,)
+            or self._last_value is not None
+            or options.invert_matching
+            or options.xpub_nodrop
+            or options.conflate
+        ):
+            return super().send_many(items)
+        targets = self._subscriptions.everybody
+        what: Sequence[Any] = items if len(targets) == 1 else [Encoded(item) for item in items]
+        for pipe in targets:
+            outgoing = pipe.outgoing
+            room = len(what)
+            if pipe.send_mark:
+                room = max(min(room, pipe.send_mark - len(outgoing) - pipe.in_flight), 0)
+            if room < len(what):
+                pipe.active = False
+                self._drop(pipe, FULL, len(what) - room)
+                outgoing.extend(what[:room])
+            else:
+                outgoing.extend(what)
+            if room and not pipe.dirty:
+                pipe.dirty = True
+                self.dirty.append(pipe)
+        return len(items)
+
     def _unusual_targets(self, item: Any) -> list[Pipe]:
         head = item[0] if type(item) is list else item
         matching = self._subscriptions.match(head)
@@ -230,14 +259,19 @@ class Subscriber(Pattern):
         if self._wanted.lengths[:1] == (0,) and not self.options.invert_matching:
             super().deliver(pipe, items)  # everything is wanted
             return
-        wanted = [item for item in items if self._is_wanted(item)]
+        wanted = [item for item in items if self.is_wanted(item)]
         if len(wanted) < len(items):
             self._drop(pipe, UNWANTED, len(items) - len(wanted))
         super().deliver(pipe, wanted)
 
-    def _is_wanted(self, item: Any) -> bool:
+    def is_wanted(self, item: Any) -> bool:
+        """Whether we have subscribed to a message."""
         head = item[0] if type(item) is list else item
         return self._wanted.matches(head) is not self.options.invert_matching
+
+    def count_unwanted(self, count: int) -> None:
+        """Count messages that were received ahead and are not subscribed to any more."""
+        self._drop(None, UNWANTED, count)
 
     def topics_count(self) -> int:
         """See :meth:`Pattern.topics_count`."""
@@ -261,7 +295,7 @@ class Sub(Subscriber):
             return
         self._tell(CANCEL, prefix)
         for pipe in list(self._waiting):
-            kept = [item for item in pipe.incoming if self._is_wanted(item)]
+            kept = [item for item in pipe.incoming if self.is_wanted(item)]
             lost = len(pipe.incoming) - len(kept)
             if lost:
                 self._drop(pipe, UNWANTED, lost)

@@ -38,6 +38,7 @@ from midge.net.zeromq.io_thread import IoThread
 from midge.patterns.errors import ETERM, SocketError
 from midge.patterns.options import Options
 from midge.patterns.pipe import Pipe
+from midge.patterns.pubsub import Sub
 
 #: Patterns whose sends may be granted ahead: each item is sent or dropped by itself, in order.
 _ROUND_ROBIN: Final = frozenset({"PUSH", "DEALER", "PAIR"})
@@ -144,6 +145,7 @@ class BlockingEngine:
             message to ``lane`` and, unless ``warm``, :meth:`flush`: as :meth:`send` itself does.
             For a face that wants to save that call.
         warm, touched, idle_ticks: between the socket and the context's thread.
+        look_due: that thread says that the owner should see to what has come, should it only send.
         disposed: the reactor is given back.
     """
 
@@ -164,6 +166,7 @@ class BlockingEngine:
         "idle_ticks",
         "inbox",
         "lane",
+        "look_due",
         "reactor",
         "touched",
         "warm",
@@ -192,6 +195,7 @@ class BlockingEngine:
         self.warm = False
         self.touched = False
         self.idle_ticks = 0
+        self.look_due = False
         self.disposed = False
         self._closing = False
         self._signal: Callable[[], None] | None = None
@@ -233,8 +237,10 @@ class BlockingEngine:
         pattern = self._pattern
         with self._lock:
             self._enter()
-            # A peer may have gone, or come, or subscribed: nobody else looks while we send.
-            self._run(0.0)
+            if self.look_due or not timeout_ms:
+                # A peer may have gone, or come, or subscribed: nobody else looks while we send.
+                self.look_due = False
+                self._run(0.0)
             if self.lane:
                 self._empty_lane()
             sent = not self.lane and pattern.send(item)
@@ -479,7 +485,26 @@ class BlockingEngine:
             try:
                 return function(*arguments)
             finally:
+                self._sift_inbox()
                 self.engine.turn()
+
+    def _sift_inbox(self) -> None:
+        """Drop what was received ahead and is not subscribed to any more."""
+        pattern = self._pattern
+        inbox = self.inbox
+        if not inbox or not isinstance(pattern, Sub):
+            return
+        items = list(inbox)
+        wanted = [pattern.is_wanted(item) for item in items]
+        if all(wanted):
+            return
+        pattern.count_unwanted(wanted.count(False))
+        if len(self._ahead_pipes) > 1:
+            waiting = self._ahead_pipes[-len(items) :]
+            self._ahead_pipes = [one for one, keep in zip(waiting, wanted, strict=True) if keep]
+            self._ahead_size = len(self._ahead_pipes)
+        inbox.clear()
+        inbox.extend(item for item, keep in zip(items, wanted, strict=True) if keep)
 
     def _enter(self) -> None:
         """What every call that has taken the lock begins with."""

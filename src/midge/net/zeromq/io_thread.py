@@ -187,6 +187,7 @@ class IoThread:
     def _tick(self, engine: BlockingEngine) -> None:
         if engine.touched or engine.has_unsent:
             engine.touched = False
+            engine.look_due = True
             engine.idle_ticks = 0
             if engine.has_unsent:
                 self._flush(engine)

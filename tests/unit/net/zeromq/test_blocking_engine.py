@@ -366,3 +366,37 @@ def test_a_forked_child_is_refused_and_disturbs_nothing(blocking: Make) -> None:
         assert push.send(b"parent", LONG_MS)
     assert [pull.receive(LONG_MS) for _ in range(30)] == [b"parent"] * 30
     assert pull.receive(50) is None
+
+
+def test_what_was_received_ahead_is_gone_with_its_subscription(blocking: Make) -> None:
+    sub, pub = blocking("SUB"), blocking("PUB")
+    for prefix in (b"a", b"b"):
+        sub.call(sub.engine.pattern.subscribe, prefix)
+    sub.call(sub.engine.connect, pub.call(pub.engine.bind, "tcp://127.0.0.1:*"))
+    while not pub.call(pub.engine.pattern.subscriber_count, b"b"):
+        pub.poll(1, 0)
+    for number in range(20):
+        assert pub.send(b"%c%d" % (b"ab"[number % 2], number))
+    pub.flush()
+    while sub.engine.pattern.peers()[0].received < 20:
+        sub.poll(10, 0)
+    assert sub.receive(LONG_MS) == b"a0"
+    assert sub.inbox, "nothing was received ahead, so that this shows nothing"
+    sub.call(sub.engine.pattern.unsubscribe, b"a")
+    assert [sub.receive(LONG_MS) for _ in range(10)] == [b"b%d" % n for n in range(1, 20, 2)]
+    assert sub.receive(0) is None
+    assert sub.engine.pattern.dropped["unwanted"] == 9
+
+
+def test_a_publisher_that_never_stops_still_hears_of_new_subscribers(blocking: Make) -> None:
+    pub = blocking("PUB")
+    endpoint = pub.call(pub.engine.bind, "tcp://127.0.0.1:*")
+    sub = blocking("SUB")
+    sub.call(sub.engine.pattern.subscribe, b"")
+    sub.call(sub.engine.connect, endpoint)
+    deadline = time.monotonic() + 10
+    while not sub.poll(0):
+        for _ in range(100):
+            assert pub.send(b"x")
+        assert time.monotonic() < deadline
+    assert sub.receive(0) == b"x"
