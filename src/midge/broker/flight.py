@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midge.broker.delivery import Delivery
+from midge.errors import ProtocolError
 from midge.mqtt.inflight import Outgoing
 
 if TYPE_CHECKING:
@@ -56,9 +57,14 @@ class Flight(Outgoing[Delivery]):
 
     def puback(self, packet_id: int) -> Delivery | None:
         """See :meth:`Outgoing.puback`."""
-        item = super().puback(packet_id)
-        if item is not None:
-            self.bytes -= len(item.message.payload)
+        # Not by the method above it: this is on the way of every message.
+        item = self.waiting.pop(packet_id, None)
+        if item is None:
+            return None
+        if item.qos != 1:
+            self.waiting[packet_id] = item
+            raise ProtocolError(f"PUBACK for packet {packet_id}, which was sent at QoS 2")
+        self.bytes -= len(item.message.payload)
         return item
 
     def pubrec(self, packet_id: int, failed: bool) -> Delivery | None:

@@ -75,6 +75,7 @@ class MqttLink(Link):
         "_asked",
         "_byte_rate",
         "_held_back",
+        "_limited",
         "_message_rate",
         "_ticket",
         "_trace",
@@ -135,7 +136,8 @@ class MqttLink(Link):
         self.rested_until = 0.0
         self._message_rate: Bucket | None = None
         self._byte_rate: Bucket | None = None
-        if settings.rate_limit_messages or settings.rate_limit_bytes:
+        self._limited = settings.rate_limit_messages > 0 or settings.rate_limit_bytes > 0
+        if self._limited:
             self._limit_rate(now)
         self._ticket: Ticket | None = broker.deadlines.add(self)
         broker.metrics.connections += 1
@@ -146,32 +148,26 @@ class MqttLink(Link):
         """Read a chunk from the client."""
         if self.end_reason >= 0:
             return  # it is being closed, and what it still says is nobody's affair
-        metrics = self.broker.metrics
+        connection = self.connection
+        broker = self.broker
+        metrics = broker.metrics
         metrics.bytes_received += len(data)
         size = len(data)
         before = metrics.publish_received
-        self._receive(data, now)
-        connection = self.connection
-        if connection.packets_sent:
-            metrics.packets_sent += connection.packets_sent
-            connection.packets_sent = 0
-        if self._byte_rate is not None or self._message_rate is not None:
-            self._take_from_rate(size, metrics.publish_received - before, now)
-
-    def _receive(self, data: bytes, now: float) -> None:
-        connection = self.connection
         data = connection.take_pending(data)
+        consumed = 0
         if self.plain and data and data[0] == _PLAIN:
-            broker = self.broker
             consumed = broker.router.fanout.forward_plain(
                 data, connection.version, broker.router, self, now
             )
             if consumed:
                 connection.heard(now)
-                if consumed == len(data):
-                    return
-                data = data[consumed:]
-        self._handle_all(connection.receive_data(data, now), now)
+        if not consumed:
+            self._handle_all(connection.receive_data(data, now), now)
+        elif consumed < len(data):
+            self._handle_all(connection.receive_data(data[consumed:], now), now)
+        if self._limited:
+            self._take_from_rate(size, metrics.publish_received - before, now)
 
     def _handle_all(self, packets: list[p.Packet], now: float) -> None:
         self.broker.metrics.packets_received += len(packets)
@@ -190,6 +186,10 @@ class MqttLink(Link):
                     self._handle(packet, self.session, now)
         except ProtocolError as error:
             self.fail(error.reason, str(error), now)
+        connection = self.connection
+        if connection.packets_sent:
+            self.broker.metrics.packets_sent += connection.packets_sent
+            connection.packets_sent = 0
 
     def wait_for(self, decision: Decision, go_on: Callable[[Decision, float], None]) -> None:
         """A decision about this client comes later: it is not read until then.
@@ -278,13 +278,14 @@ class MqttLink(Link):
     def rates_changed(self, now: float) -> None:
         """See :meth:`Link.rates_changed`."""
         self._limit_rate(now)
-        if self.rested_until and self._message_rate is None and self._byte_rate is None:
+        if self.rested_until and not self._limited:
             self.rested_until = now
             self.watch()
 
     def _limit_rate(self, now: float) -> None:
         settings = self.broker.settings
         messages, size = settings.rate_limit_messages, settings.rate_limit_bytes
+        self._limited = messages > 0 or size > 0
         self._message_rate = Bucket(messages, now) if messages else None
         self._byte_rate = Bucket(size, now) if size else None
 
