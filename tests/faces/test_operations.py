@@ -245,6 +245,29 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 # -- the log -------------------------------------------------------------------------------------
 
 
+def test_the_start_is_told_in_the_order_of_mosquitto(tmp_path: Path) -> None:
+    with BrokerProcess(tmp_path) as broker:
+        pass
+    told = lines_of(broker.log())
+    order = [
+        next(number for number, line in enumerate(told) if re.fullmatch(pattern, line))
+        for pattern in (
+            r"Info: running midge as user.*",
+            r"midge version \S+ starting",
+            r"Config loaded from .*",
+            r"Bridge support (NOT )?available\.",
+            r"Persistence support available\.",
+            r"TLS support (NOT )?available\.",
+            r"TLS-PSK support (NOT )?available\.",
+            r"Websockets support (NOT )?available\.",
+            r"Opening ipv4 listen socket on port \d+\.",
+            r"midge version \S+ running",
+            r"midge version \S+ terminating",
+        )
+    ]
+    assert order == sorted(order)
+
+
 def test_the_log_can_be_one_json_object_a_line(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, "log_format json\nlog_type all\n") as broker:
         Raw(broker.port, 'cl\u2028ient"\\').close()

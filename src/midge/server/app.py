@@ -105,6 +105,8 @@ def _begin_log(configuration: Configuration, config_file: str | None, log: Log) 
         log.information(lines.USING_DEFAULT_CONFIG)
     else:
         log.information(lines.config_loaded(config_file))
+    for line in lines.features():
+        log.information(line)
     if configuration.local_only:
         for line in lines.LOCAL_ONLY:
             log.warning(line)

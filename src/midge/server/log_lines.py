@@ -37,6 +37,26 @@ def starting(version: str) -> str:
     return f"midge version {version} starting"
 
 
+#: What a broker says at its start that it can or cannot do, and an option that needs it.
+_FEATURES: Final = {
+    "Bridge": "connection",
+    "Persistence": "persistence",
+    "TLS": "certfile",
+    "TLS-PSK": "psk_hint",
+    "Websockets": "websockets_origin",
+}
+
+
+def features() -> list[str]:
+    """What this version can do, as the registry of options has it (information)."""
+    from midge.config.options import OPTIONS, WORKS
+
+    return [
+        f"{name} support {'' if OPTIONS[option].support == WORKS else 'NOT '}available."
+        for name, option in _FEATURES.items()
+    ]
+
+
 def running(version: str) -> str:
     """It serves (information)."""
     return f"midge version {version} running"
