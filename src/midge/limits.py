@@ -177,13 +177,17 @@ ZMQ_BATCH_ITEMS: Final = 1024
 #: Sends after which what is queued is written although more may come.
 ZMQ_BATCH_SENDS: Final = 256
 #: About so many bytes make a batch; with large messages it is fewer of them.
-ZMQ_BATCH_BYTES: Final = 65_536
+#: (Measured: what is larger than this is not in a processor's cache any more when it is sent.)
+ZMQ_BATCH_BYTES: Final = 32_768
 #: Sends after a pause that are written one by one, so that a lone message leaves at once.
 ZMQ_EAGER_SENDS: Final = 4
 #: Messages that a blocking face takes from its engine in one go.
 ZMQ_AHEAD_ITEMS: Final = 512
-#: The first reads of a connection; a stream gets larger ones, up to READ_BYTES.
+#: The first reads of a connection; a stream gets larger ones, up to the second number, and one of
+#: large messages up to READ_BYTES. (Memory of a read that is larger comes from the system each
+#: time, which costs more than the calls that it spares.)
 ZMQ_READ_BYTES_FIRST: Final = 8192
+ZMQ_READ_BYTES_SMALL: Final = 65_536
 #: Pieces of one write; the system takes 1024 (IOV_MAX).
 ZMQ_WRITE_PIECES: Final = 512
 #: What is read and thrown away when a connection is closed, so that the peer is not reset.

@@ -42,6 +42,7 @@ class StreamWire:
         address: the peer's, numbers without a port.
         fd: the socket's descriptor.
         ready: the handshake is done, the pipe may be emptied.
+        read_bytes_max: the largest read; a subclass that knows better changes it.
         finishing: it is to close once everything is with the kernel, and nobody need know.
         leaving: it is to close then, and counts as lost.
     """
@@ -63,6 +64,7 @@ class StreamWire:
         "finishing",
         "leaving",
         "pipe",
+        "read_bytes_max",
         "ready",
         "sock",
     )
@@ -89,6 +91,7 @@ class StreamWire:
         self._out: list[Buffer] = []  # encoded, not with the kernel
         self._batch_items = 0  # how many messages that is
         self._read_bytes = ZMQ_READ_BYTES_FIRST
+        self.read_bytes_max: int = READ_BYTES
         self._reading = False
         self._writing = False
         self._timer: Handle | None = None
@@ -146,7 +149,7 @@ class StreamWire:
         size = len(data)
         if size == wanted:
             # A stream, then: larger chunks, fewer calls.
-            self._read_bytes = min(wanted * 4, READ_BYTES)
+            self._read_bytes = min(wanted * 4, self.read_bytes_max)
         elif size < wanted >> 4 and wanted > ZMQ_READ_BYTES_FIRST:
             self._read_bytes = wanted >> 1
         if size:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from midge.limits import ZMTP_BY_REFERENCE_BYTES
+from midge.limits import READ_BYTES, ZMQ_READ_BYTES_SMALL, ZMTP_BY_REFERENCE_BYTES
 from midge.net.zeromq.stream_wire import Buffer, StreamWire
 from midge.patterns.pipe import CANCEL, JOIN, LEAVE, SUBSCRIBE, Command, Encoded
 from midge.zmtp import events as ev
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
 
 _ONLY_BYTES: Final = {bytes}
+#: Messages of 8 KiB and more are worth reads of more than one of them.
+_LARGE_SHIFT: Final = 13
 
 
 class Wire(StreamWire):
@@ -69,7 +71,10 @@ class Wire(StreamWire):
             event = events[0]
             if type(event) is ev.Messages:
                 items = event.items
-                pipe.received += len(items)
+                count = len(items)
+                pipe.received += count
+                large = count <= len(data) >> _LARGE_SHIFT
+                self.read_bytes_max = READ_BYTES if large else ZMQ_READ_BYTES_SMALL
                 engine.pattern.deliver(pipe, items)
                 return
         self._heed(events)
