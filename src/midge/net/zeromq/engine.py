@@ -34,7 +34,7 @@ from midge.patterns.pattern import Pattern, create
 from midge.patterns.pipe import Pipe
 from midge.zmtp import events as ev
 from midge.zmtp.endpoint import Endpoint, EndpointError, parse_endpoint
-from midge.zmtp.settings import CURVE, Settings
+from midge.zmtp.settings import PLAIN, Settings
 from midge.zmtp.sockets import fits
 
 if TYPE_CHECKING:
@@ -571,9 +571,9 @@ class SocketEngine:
         from midge.net.zeromq.zap import ENDPOINT, ZapClient
 
         if self.context.find_inproc(ENDPOINT.removeprefix("inproc://")) is None:
-            # Encryption without authentication is a way to use CURVE; a password that nobody
-            # checks, or a domain that nobody keeps, is none.
-            open_door = request.mechanism == CURVE and not self.options.zap_enforce_domain
+            # As libzmq has it: encryption without authentication is a way to use CURVE, and a
+            # domain without a handler keeps nobody out; but a password must be checked.
+            open_door = request.mechanism != PLAIN and not self.options.zap_enforce_domain
             wire.zap_answer(200 if open_door else 500, "", {})
             return
         if self._zap is not None and not self._zap.usable:
@@ -607,8 +607,8 @@ class SocketEngine:
             if not wire.ready and wire.connector is None:
                 wire.close()  # nothing can be queued for a peer that is not in yet
                 self._wires.discard(wire)
-            else:
-                wire.hold()
+            elif wire.ready:
+                wire.hold()  # (One that is not must still hear the rest of the handshake.)
         if linger_ms > 0:
             when = self.reactor.time() + linger_ms / 1000
             self._linger = self.reactor.call_at(when, self._end)
