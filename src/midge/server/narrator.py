@@ -55,7 +55,8 @@ class Narrator(Hooks):
 
     def not_admitted(self, address: str, limit: str) -> None:
         """See :class:`Hooks`."""
-        self.log.notice(lines.connection_denied(address, limit))
+        if self._connections:
+            self.log.notice(lines.connection_denied(address, limit))
 
     def failed(self, link: Link, error: Exception) -> None:
         """See :class:`Hooks`."""
