@@ -121,7 +121,11 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     def _attach(self, loop: asyncio.AbstractEventLoop) -> None:
         self._detach()
-        blocking = self._core.blocking
+        core = self._core
+        if core.face is not None:
+            core.face._detach()
+        core.face = self
+        blocking = core.blocking
         with blocking.reactor.lock:
             blocking.leave_thread()
         self._loop = loop
@@ -135,6 +139,8 @@ class Socket(_zmq.Socket["Future[Any]"]):
     def _detach(self) -> None:
         loop = self._loop
         self._loop = None
+        if self._core.face is self:
+            self._core.face = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

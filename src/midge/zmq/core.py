@@ -142,6 +142,8 @@ class SocketCore:
         if not context.options[70]:
             self.engine.options.linger_ms = 0
         self.monitor: Any = None
+        #: The object that has an event loop run the socket.
+        self.face: Any = None
         self.fd = -1
         self.closed = False
         with _known_lock:
@@ -152,6 +154,8 @@ class SocketCore:
         if self.closed:
             return
         self.closed = True
+        if self.face is not None:
+            self.face._detach()  # before the descriptor is somebody else's
         linger = self.engine.options.linger_ms if linger_ms is None else linger_ms
         try:
             self.blocking.close(linger)
