@@ -188,6 +188,10 @@ ZMQ_AHEAD_ITEMS: Final = 512
 #: time, which costs more than the calls that it spares.)
 ZMQ_READ_BYTES_FIRST: Final = 8192
 ZMQ_READ_BYTES_SMALL: Final = 65_536
+#: Subscriptions, or groups, that one peer may have, and the bytes of its prefixes together: more
+#: than any program that we know of wants, and what a publisher can spare for a stranger.
+ZMQ_PREFIXES_MAX: Final = 1_000_000
+ZMQ_PREFIX_BYTES_MAX: Final = 67_108_864
 #: Pieces of one write; the system takes 1024 (IOV_MAX).
 ZMQ_WRITE_PIECES: Final = 512
 #: What is read and thrown away when a connection is closed, so that the peer is not reset.
@@ -214,5 +218,7 @@ ZMQ_SPIN_S: Final = 0.000_1
 ZMQ_LIVELY_S: Final = 0.000_2
 #: How often the I/O thread of a context looks after sockets that are in use.
 ZMQ_TICK_S: Final = 0.001
+#: The same while all of them wait for something, so that nothing can be left to be written.
+ZMQ_TICK_QUIET_S: Final = 0.02
 #: Such looks without any use of a socket after which the thread sleeps until it is needed.
 ZMQ_IDLE_TICKS: Final = 10

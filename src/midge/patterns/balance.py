@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from midge.patterns.options import Options
-from midge.patterns.pattern import REPLACED, Pattern
+from midge.patterns.pattern import Pattern
 from midge.patterns.pipe import Pipe
 
 
@@ -36,7 +36,7 @@ class Balanced(Pattern):
 
     def drained(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.drained`."""
-        if not pipe.active and pipe.attached and (pipe.room() or self.options.conflate):
+        if not pipe.active and pipe.attached and (pipe.conflate or pipe.room()):
             pipe.active = True
             self._active.append(pipe)
 
@@ -47,15 +47,16 @@ class Balanced(Pattern):
             return False
         pipe = active[0]
         outgoing = pipe.outgoing
-        if self.options.conflate and outgoing:
-            self._drop(pipe, REPLACED, len(outgoing))
-            outgoing.clear()
+        if pipe.conflate:
+            self._replace(pipe, item)
+            active.rotate(-1)
+            return True
         outgoing.append(item)
         if not pipe.dirty:
             pipe.dirty = True
             self.dirty.append(pipe)
         mark = pipe.send_mark
-        if mark and len(outgoing) + pipe.in_flight >= mark and not self.options.conflate:
+        if mark and len(outgoing) + pipe.in_flight >= mark:
             active.popleft()
             pipe.active = False
         elif len(active) > 1:
@@ -65,7 +66,7 @@ class Balanced(Pattern):
     def send_many(self, items: Sequence[Any]) -> int:
         """See :meth:`Pattern.send_many`; to one peer, in one go."""
         active = self._active
-        if len(active) != 1 or self.options.conflate:
+        if len(active) != 1 or active[0].conflate or not items:
             return super().send_many(items)
         pipe = active[0]
         outgoing = pipe.outgoing

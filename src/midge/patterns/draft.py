@@ -14,9 +14,18 @@ from midge.limits import ZMTP_SHORT_STRING_BYTES_MAX
 from midge.patterns.balance import Balanced
 from midge.patterns.errors import invalid, not_supported
 from midge.patterns.options import Options
-from midge.patterns.pattern import FULL, MALFORMED, NO_PEER, UNWANTED, Pattern, unreachable
+from midge.patterns.pattern import (
+    FULL,
+    MALFORMED,
+    NO_PEER,
+    TOO_MANY,
+    UNWANTED,
+    Pattern,
+    unreachable,
+)
 from midge.patterns.pipe import JOIN, LEAVE, Command, Encoded, Pipe
 from midge.patterns.pipeline import only_single
+from midge.patterns.prefixes import REFUSED, Prefixes
 from midge.patterns.router import Named
 
 
@@ -26,6 +35,8 @@ class Client(Balanced):
     __slots__ = ()
     type_name = "CLIENT"
     thread_safe = True
+    greets = True
+    tells_of_hiccups = True
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""
@@ -43,11 +54,6 @@ class Client(Balanced):
         """See :meth:`Pattern.deliver`."""
         super().deliver(pipe, only_single(self, pipe, items))
 
-    def lost(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.lost`."""
-        if self.options.hiccup_message:
-            self.deliver(pipe, [self.options.hiccup_message])
-
 
 class Server(Named):
     """Knows its peers by numbers of four bytes."""
@@ -55,6 +61,8 @@ class Server(Named):
     __slots__ = ()
     type_name = "SERVER"
     thread_safe = True
+    greets = True
+    tells_of_disconnects = True
 
     def _new_id(self) -> bytes:
         while True:
@@ -66,16 +74,8 @@ class Server(Named):
     def attach(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.attach`."""
         super().attach(pipe)
-        pipe.routing_id = self._new_id()
-        self._by_id[pipe.routing_id] = pipe
+        self._call(pipe, self._new_id())
         self.drained(pipe)
-
-    def detach(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.detach`."""
-        was_attached = pipe.attached
-        super().detach(pipe)
-        if was_attached and self.options.disconnect_message:
-            self.deliver(pipe, [self.options.disconnect_message])
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`."""
@@ -87,7 +87,7 @@ class Server(Named):
         if type(item) is not list or len(item) != 2:
             raise invalid(f"{self.type_name} sends one part to one routing id")
         pipe = self._by_id.get(bytes(item[0]))
-        if pipe is None or not pipe.attached:
+        if pipe is None:
             raise unreachable("no peer has this routing id")
         if not pipe.room():
             pipe.active = False
@@ -101,41 +101,40 @@ class Peer(Server):
 
     __slots__ = ()
     type_name = "PEER"
-
-    def lost(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.lost`."""
-        if self.options.hiccup_message:
-            self.deliver(pipe, [self.options.hiccup_message])
+    tells_of_hiccups = True
 
 
 class Radio(Pattern):
     """Sends to those who joined a group; like a publisher, it does not wait."""
 
-    __slots__ = ("_groups",)
+    __slots__ = ("_groups", "_open")
     type_name = "RADIO"
     thread_safe = True
 
     def __init__(self, options: Options, random: Callable[[int], bytes]) -> None:
         super().__init__(options, random)
-        self._groups: dict[bytes, dict[Pipe, None]] = {}
+        self._groups: Prefixes[Pipe] = Prefixes()
+        self._open: dict[Pipe, None] = {}  # peers that cannot join and get everything
+
+    def ready(self, pipe: Pipe) -> None:
+        """See :meth:`Pattern.ready`; nobody who listens to datagrams can say what it wants."""
+        super().ready(pipe)
+        if pipe.socket_type == "UDP":
+            self._open[pipe] = None
 
     def joined(self, pipe: Pipe, group: bytes) -> None:
         """See :meth:`Pattern.joined`."""
-        if pipe.attached:
-            self._groups.setdefault(group, {})[pipe] = None
+        if pipe.attached and self._groups.add(group, pipe) == REFUSED:
+            self._drop(pipe, TOO_MANY)
 
     def left(self, pipe: Pipe, group: bytes) -> None:
         """See :meth:`Pattern.left`."""
-        members = self._groups.get(group)
-        if members is not None:
-            members.pop(pipe, None)
-            if not members:
-                del self._groups[group]
+        self._groups.remove(group, pipe)
 
     def lost(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.lost`: it will say again what it wants."""
-        for group in list(self._groups):
-            self.left(pipe, group)
+        self._groups.remove_all(pipe)
+        self._open.pop(pipe, None)
 
     def detach(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.detach`."""
@@ -155,9 +154,9 @@ class Radio(Pattern):
         if type(item) is not list or len(item) != 2:
             raise invalid("RADIO sends a group and one part")
         _check_group(item[0])
-        members = self._groups.get(bytes(item[0]))
-        # A peer that cannot join gets everything: who listens to datagrams.
-        targets = [*(members or ()), *(pipe for pipe in self._pipes if pipe.socket_type == "UDP")]
+        targets = self._groups.exactly(bytes(item[0]))
+        if self._open:
+            targets = {**targets, **self._open}
         if not targets:
             self._drop(None, NO_PEER)
             return True
@@ -180,9 +179,7 @@ class Radio(Pattern):
 
     def subscriber_count(self, prefix: bytes | None = None) -> int:
         """See :meth:`Pattern.subscriber_count`; of a group, or of any."""
-        if prefix is not None:
-            return len(self._groups.get(prefix, ()))
-        return len({pipe for members in self._groups.values() for pipe in members})
+        return len(self._groups.owners(prefix))
 
     def topics_count(self) -> int:
         """See :meth:`Pattern.topics_count`."""
@@ -203,8 +200,7 @@ class Dish(Pattern):
     def ready(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.ready`: say which groups."""
         super().ready(pipe)
-        for command in [one for one in pipe.outgoing if type(one) is Command]:
-            pipe.outgoing.remove(command)
+        pipe.outgoing.clear()  # what was to be said on a connection that is gone
         for group in self._joined:
             self._put(pipe, Command(JOIN, group))
 
@@ -231,12 +227,13 @@ class Dish(Pattern):
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`."""
         whole = [item for item in items if type(item) is list and len(item) == 2]
+        joined = self._joined
+        wanted = [item for item in whole if bytes(item[0]) in joined]
+        super().deliver(pipe, wanted)
         if len(whole) < len(items):
             self._drop(pipe, MALFORMED, len(items) - len(whole))
-        wanted = [item for item in whole if item[0] in self._joined]
         if len(wanted) < len(whole):
             self._drop(pipe, UNWANTED, len(whole) - len(wanted))
-        super().deliver(pipe, wanted)
 
     def topics_count(self) -> int:
         """See :meth:`Pattern.topics_count`."""

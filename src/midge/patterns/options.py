@@ -407,6 +407,10 @@ class Options:
             raise invalid("metadata has the form X-NAME:VALUE")
         self.metadata.append((name, content.encode()))
 
+    def _set_xpub_verbose(self, value: bool) -> None:
+        self.xpub_verbose = value
+        self.xpub_verboser = False
+
     def _set_xpub_verboser(self, value: bool) -> None:
         self.xpub_verboser = value
         self.xpub_verbose = value
@@ -436,6 +440,7 @@ _SETTERS: Final[dict[str, Any]] = {
     "CURVE_SECRETKEY": Options._set_curve_secret,
     "CURVE_SERVERKEY": Options._set_curve_server_key,
     "METADATA": Options._set_metadata,
+    "XPUB_VERBOSE": Options._set_xpub_verbose,
     "XPUB_VERBOSER": Options._set_xpub_verboser,
     "XPUB_MANUAL_LAST_VALUE": Options._set_xpub_manual_last,
 }

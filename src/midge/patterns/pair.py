@@ -7,13 +7,13 @@ from typing import Any
 
 from midge.patterns.errors import invalid
 from midge.patterns.options import Options
-from midge.patterns.pattern import Pattern
+from midge.patterns.pattern import UNWANTED, Pattern
 from midge.patterns.pipe import Pipe
 from midge.patterns.pipeline import only_single
 
 
 class Pair(Pattern):
-    """Talks to the first peer; a second one is refused."""
+    """Talks to the first peer; another is refused, and may be the first when it comes again."""
 
     __slots__ = ("_pipe",)
     type_name = "PAIR"
@@ -33,7 +33,9 @@ class Pair(Pattern):
 
     def ready(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.ready`."""
-        if pipe is self._pipe:
+        if self._pipe is not pipe:
+            self.attach(pipe)
+        if self._pipe is pipe:
             super().ready(pipe)
 
     def detach(self, pipe: Pipe) -> None:
@@ -46,6 +48,8 @@ class Pair(Pattern):
         """See :meth:`Pattern.deliver`."""
         if pipe is self._pipe:
             super().deliver(pipe, items)
+        else:
+            self._drop(pipe, UNWANTED, len(items))
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""

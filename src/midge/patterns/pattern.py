@@ -28,6 +28,7 @@ PEER_GONE: Final = "peer-gone"
 NOT_ASKED: Final = "not-asked"
 MALFORMED: Final = "malformed"
 UNWANTED: Final = "unwanted"
+TOO_MANY: Final = "too-many"
 REPLACED: Final = "replaced"
 CAUSES: Final = {
     FULL: "the peer is at its high-water mark, and this type does not wait",
@@ -36,7 +37,8 @@ CAUSES: Final = {
     PEER_GONE: "it waited for a peer that has gone",
     NOT_ASKED: "a reply that nobody waits for (any more)",
     MALFORMED: "its parts are not what this type takes",
-    UNWANTED: "no subscription of ours matches it, or this type does not receive",
+    UNWANTED: "no subscription of ours matches it, or this type takes nothing from this peer",
+    TOO_MANY: "a subscription beyond what one peer may have; counted, not a message",
     REPLACED: "a later one took its place (CONFLATE)",
 }
 
@@ -66,6 +68,11 @@ class Pattern:
     type_name = ""
     #: Several threads may use it at once; messages have one part.
     thread_safe = False
+    #: CONFLATE means something; HELLO_MSG, DISCONNECT_MSG and HICCUP_MSG do.
+    conflates = False
+    greets = False
+    tells_of_disconnects = False
+    tells_of_hiccups = False
 
     def __init__(self, options: Options, random: Callable[[int], bytes]) -> None:
         self.options = options
@@ -83,42 +90,50 @@ class Pattern:
     def attach(self, pipe: Pipe) -> None:
         """A pipe is there: of a connect at once, of a bind after the handshake."""
         pipe.attached = True
+        pipe.conflate = self.conflates and self.options.conflate
         self._pipes[pipe] = None
 
     def ready(self, pipe: Pipe) -> None:
         """The handshake of an attached pipe is done; again after each reconnect."""
-        if self.options.hello_message:
+        if self.greets and self.options.hello_message:
             self._put(pipe, self.options.hello_message)
 
     def lost(self, pipe: Pipe) -> None:
         """The connection of a connecting pipe broke; it will be tried again."""
+        if self.tells_of_hiccups and self.options.hiccup_message:
+            self.deliver(pipe, [self.options.hiccup_message])
 
     def detach(self, pipe: Pipe) -> None:
         """A pipe is gone for good. What was received from it can still be had."""
         if pipe.attached:
             pipe.attached = False
-            pipe.active = False
             self._pipes.pop(pipe, None)
-            lost = sum(1 for item in pipe.outgoing if type(item) is not Command)
-            if lost:
-                self._drop(pipe, PEER_GONE, lost)
-            pipe.outgoing.clear()
+            if self.tells_of_disconnects and not pipe.connecting:
+                self._tell_gone(pipe)
+        pipe.active = False
+        lost = sum(1 for item in pipe.outgoing if type(item) is not Command)
+        pipe.outgoing.clear()
+        if lost:
+            self._drop(pipe, PEER_GONE, lost)
+
+    def _tell_gone(self, pipe: Pipe) -> None:
+        """Let the program know that a peer which had connected to us has gone."""
+        if self.options.disconnect_message:
+            self.deliver(pipe, [self.options.disconnect_message])
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """Messages came."""
         if not items:
             return
-        if self.options.conflate:
-            lost = len(items) - 1 + len(pipe.incoming)
-            if lost:
-                self._drop(pipe, REPLACED, lost)
-            if not pipe.incoming:
-                self._waiting.append(pipe)
-            pipe.incoming.clear()
-            pipe.incoming.append(items[-1])
-            return
         if not pipe.incoming:
             self._waiting.append(pipe)
+        if pipe.conflate:
+            lost = len(items) - 1 + len(pipe.incoming)
+            pipe.incoming.clear()
+            pipe.incoming.append(items[-1])
+            if lost:
+                self._drop(pipe, REPLACED, lost)
+            return
         pipe.incoming.extend(items)
 
     def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
@@ -168,8 +183,8 @@ class Pattern:
             waiting.popleft()
         elif len(waiting) > 1:
             waiting.rotate(-1)
-        if pipe.paused and len(incoming) <= pipe.receive_mark >> 1:
-            self.resumed.append(pipe)
+        if pipe.paused:
+            self._relieve(pipe)
         return item
 
     def send_many(self, items: Sequence[Any]) -> int:
@@ -205,8 +220,8 @@ class Pattern:
         else:
             found = [incoming.popleft() for _ in range(limit)]
         self.last_pipe = pipe
-        if pipe.paused and len(incoming) <= pipe.receive_mark >> 1:
-            self.resumed.append(pipe)
+        if pipe.paused:
+            self._relieve(pipe)
         return found
 
     def can_send(self) -> bool:
@@ -262,10 +277,29 @@ class Pattern:
             pipe.dirty = True
             self.dirty.append(pipe)
 
+    def _replace(self, pipe: Pipe, item: Any) -> None:
+        """Put a message into the pipe in the place of those that wait there (CONFLATE)."""
+        if type(item) is list:
+            raise invalid("a socket with CONFLATE sends messages of one part")
+        lost = len(pipe.outgoing)
+        pipe.outgoing.clear()
+        self._put(pipe, item)
+        if lost:
+            self._drop(pipe, REPLACED, lost)
+
     def _drop(self, pipe: Pipe | None, cause: str, count: int = 1) -> None:
+        """Count what is lost; what leaves ``incoming`` must have left it before."""
         self.dropped[cause] = self.dropped.get(cause, 0) + count
         if pipe is not None:
             pipe.dropped[cause] = pipe.dropped.get(cause, 0) + count
+            if pipe.paused:
+                self._relieve(pipe)
+
+    def _relieve(self, pipe: Pipe) -> None:
+        """Have the engine read on from a paused pipe, if half of its room is free again."""
+        if len(pipe.incoming) <= pipe.receive_mark >> 1:
+            pipe.paused = False
+            self.resumed.append(pipe)
 
     def _refuse(self, pipe: Pipe) -> None:
         """Have the engine close a pipe that this socket cannot have."""
@@ -273,11 +307,13 @@ class Pattern:
         pipe.attached = False
         self.refused.append(pipe)
 
-    def _forget_incoming(self, pipe: Pipe) -> None:
+    def _forget_incoming(self, pipe: Pipe, cause: str) -> None:
         """What came from a pipe is not for the program any more."""
-        if pipe.incoming:
+        lost = len(pipe.incoming)
+        if lost:
             pipe.incoming.clear()
             self._waiting.remove(pipe)
+            self._drop(pipe, cause, lost)
 
 
 def unreachable(text: str) -> SocketError:

@@ -74,9 +74,11 @@ class Pipe:
         connecting: we connect, so that the pipe outlives its connection.
         ready: the handshake is done.
         attached: the pattern has it.
+        conflate: only the last message is kept, either way; set by the pattern (CONFLATE).
         active: it stands in the rotation of those who may be sent to.
         dirty: it stands in ``Pattern.dirty``.
-        paused: the engine reads no further, until the pattern says that there is room.
+        paused: the engine reads no further, until the pattern says that there is room, and with
+            that takes this back.
         endpoint: as bound or connected.
         address: the peer's.
         socket_type, identity, user_id, metadata: what the peer said at the handshake.
@@ -90,6 +92,7 @@ class Pipe:
         "active",
         "address",
         "attached",
+        "conflate",
         "connecting",
         "dirty",
         "dropped",
@@ -128,6 +131,7 @@ class Pipe:
         self.connecting = connecting
         self.ready = False
         self.attached = False
+        self.conflate = False
         self.active = False
         self.dirty = False
         self.paused = False

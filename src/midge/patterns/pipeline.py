@@ -10,7 +10,7 @@ from typing import Any
 
 from midge.patterns.balance import Balanced
 from midge.patterns.errors import invalid, not_supported
-from midge.patterns.pattern import UNWANTED, Pattern
+from midge.patterns.pattern import MALFORMED, UNWANTED, Pattern
 from midge.patterns.pipe import Pipe
 
 
@@ -19,6 +19,7 @@ class Push(Balanced):
 
     __slots__ = ()
     type_name = "PUSH"
+    conflates = True
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`: nobody may send to this type."""
@@ -34,6 +35,7 @@ class Pull(Pattern):
 
     __slots__ = ()
     type_name = "PULL"
+    conflates = True
 
 
 class Scatter(Push):
@@ -42,6 +44,7 @@ class Scatter(Push):
     __slots__ = ()
     type_name = "SCATTER"
     thread_safe = True
+    conflates = False
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""
@@ -62,6 +65,7 @@ class Gather(Pull):
     __slots__ = ()
     type_name = "GATHER"
     thread_safe = True
+    conflates = False
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`; messages of several parts are not for this type."""
@@ -73,5 +77,5 @@ def only_single(pattern: Pattern, pipe: Pipe, items: Sequence[Any]) -> Sequence[
     if list not in set(map(type, items)):
         return items
     single = [item for item in items if type(item) is not list]
-    pattern._drop(pipe, "malformed", len(items) - len(single))
+    pattern._drop(pipe, MALFORMED, len(items) - len(single))
     return single

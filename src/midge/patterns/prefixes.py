@@ -1,125 +1,220 @@
-"""Who subscribed to which prefix: counted, and found by the first bytes of a message.
+"""Prefixes and who wants them: found by the first bytes of a message.
 
 Prefixes are kept in one table and looked up by length, so that a message costs one look for each
 length that anybody uses, however many prefixes there are. Real programs use few lengths.
+
+A publisher keeps :class:`Prefixes`: each peer has a prefix or has it not, because a subscriber
+tells the first wish and the last cancel. The subscriber counts, in :class:`Wanted`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Generic, TypeVar
+from collections.abc import Hashable, Iterator
+from typing import Any, Final, Generic, TypeVar
+
+from midge.limits import ZMQ_PREFIX_BYTES_MAX, ZMQ_PREFIXES_MAX
 
 T = TypeVar("T", bound=Hashable)
 
+#: What adding a prefix for an owner did.
+FIRST: Final = 3  # nobody had it
+FURTHER: Final = 2  # others had it, this owner had not
+AGAIN: Final = 1  # this owner had it
+REFUSED: Final = 0  # this owner has too many
 
-class Prefixes(Generic[T]):
-    """Prefixes and their owners.
+#: What removing one did.
+LAST: Final = 3  # nobody has it any more
+SHARED: Final = 2  # others have it
+UNKNOWN: Final = 0  # this owner had it not
+
+_NOBODY: Final[dict[Any, None]] = {}
+
+
+class Lengths:
+    """Which lengths the prefixes of a table have.
 
     Attributes:
         lengths: those in use, the shortest first.
+    """
+
+    __slots__ = ("_counts", "lengths")
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}  # how many prefixes have a length
+        self.lengths: tuple[int, ...] = ()
+
+    def _count_in(self, length: int) -> None:
+        counts = self._counts
+        if length in counts:
+            counts[length] += 1
+        else:
+            counts[length] = 1
+            self.lengths = tuple(sorted(counts))
+
+    def _count_out(self, length: int) -> None:
+        counts = self._counts
+        counts[length] -= 1
+        if not counts[length]:
+            del counts[length]
+            self.lengths = tuple(sorted(counts))
+
+
+class Prefixes(Lengths, Generic[T]):
+    """Prefixes and their owners.
+
+    Attributes:
         everybody: who has the empty prefix.
     """
 
-    __slots__ = ("_counts", "_owners", "_wanted", "everybody", "lengths")
+    __slots__ = ("_bytes", "_of", "_owners", "everybody")
 
     def __init__(self) -> None:
-        self._owners: dict[bytes, dict[T, int]] = {}
-        self._wanted: dict[T, dict[bytes, None]] = {}  # the prefixes of each owner
-        self._counts: dict[int, int] = {}  # how many prefixes have a length
-        self.lengths: tuple[int, ...] = ()
-        self.everybody: dict[T, int] = {}
+        super().__init__()
+        self._owners: dict[bytes, dict[T, None]] = {}
+        self._of: dict[T, dict[bytes, None]] = {}  # the prefixes of each owner
+        self._bytes: dict[T, int] = {}  # and how long they are together
+        self.everybody: dict[T, None] = {}
 
     def __len__(self) -> int:
         return len(self._owners)
 
-    def add(self, prefix: bytes, owner: T) -> bool:
-        """Add a subscription; true when nobody had this prefix."""
-        owners = self._owners.get(prefix)
-        if owners is None:
-            owners = self._owners[prefix] = {}
-            self._count(len(prefix), 1)
-            if not prefix:
-                self.everybody = owners
-        first = not owners
-        owners[owner] = owners.get(owner, 0) + 1
-        self._wanted.setdefault(owner, {})[prefix] = None
-        return first
+    def add(self, prefix: bytes, owner: T) -> int:
+        """Let an owner have a prefix: FIRST, FURTHER, AGAIN or REFUSED.
 
-    def remove(self, prefix: bytes, owner: T) -> bool | None:
-        """Take one subscription back: whether it was the last of all for this prefix.
-
-        ``None`` when the owner had none.
+        How many one owner may have, and how many bytes, is bounded: owners are strangers.
         """
+        mine = self._of.get(owner)
+        if mine is None:
+            mine = self._of[owner] = {}
+            self._bytes[owner] = 0
+        elif prefix in mine:
+            return AGAIN
+        size = self._bytes[owner] + len(prefix)
+        if size > ZMQ_PREFIX_BYTES_MAX or len(mine) >= ZMQ_PREFIXES_MAX:
+            return REFUSED
+        self._bytes[owner] = size
+        mine[prefix] = None
         owners = self._owners.get(prefix)
-        if owners is None or owner not in owners:
-            return None
-        owners[owner] -= 1
-        if owners[owner]:
-            return False
+        if owners is not None:
+            owners[owner] = None
+            return FURTHER
+        owners = self._owners[prefix] = {owner: None}
+        self._count_in(len(prefix))
+        if not prefix:
+            self.everybody = owners
+        return FIRST
+
+    def remove(self, prefix: bytes, owner: T) -> int:
+        """Take a prefix from an owner: LAST, SHARED or UNKNOWN."""
+        mine = self._of.get(owner)
+        if mine is None or prefix not in mine:
+            return UNKNOWN
+        del mine[prefix]
+        self._bytes[owner] -= len(prefix)
+        if not mine:
+            del self._of[owner]
+            del self._bytes[owner]
+        owners = self._owners[prefix]
         del owners[owner]
-        wanted = self._wanted[owner]
-        del wanted[prefix]
-        if not wanted:
-            del self._wanted[owner]
         if owners:
-            return False
+            return SHARED
         del self._owners[prefix]
-        self._count(len(prefix), -1)
+        self._count_out(len(prefix))
         if not prefix:
             self.everybody = {}
-        return True
+        return LAST
 
     def remove_all(self, owner: T) -> list[bytes]:
         """The owner is gone; returns the prefixes that nobody has any more."""
-        gone = []
-        for prefix in list(self._wanted.get(owner, ())):
-            owners = self._owners[prefix]
-            owners[owner] = 1
-            if self.remove(prefix, owner):
-                gone.append(prefix)
-        return gone
+        return [prefix for prefix in self.of(owner) if self.remove(prefix, owner) == LAST]
 
     def of(self, owner: T) -> list[bytes]:
-        """The prefixes of one owner, each once."""
-        return list(self._wanted.get(owner, ()))
+        """The prefixes of one owner, the oldest first."""
+        return list(self._of.get(owner, ()))
 
     def owners(self, prefix: bytes | None = None) -> list[T]:
         """Who has a prefix, or any."""
-        return list(self._wanted if prefix is None else self._owners.get(prefix, ()))
+        return list(self._of if prefix is None else self._owners.get(prefix, ()))
 
-    def _count(self, length: int, by: int) -> None:
-        count = self._counts.get(length, 0) + by
-        if count:
-            self._counts[length] = count
-        else:
-            del self._counts[length]
-        self.lengths = tuple(sorted(self._counts))
+    def exactly(self, prefix: bytes) -> dict[T, None]:
+        """Who has this very prefix; not to be changed."""
+        return self._owners.get(prefix, _NOBODY)
 
-    def match(self, head: bytes) -> dict[T, int]:
-        """Who subscribed to what ``head`` begins with; not to be changed."""
-        found: dict[T, int] | None = None
+    def match(self, head: bytes) -> dict[T, None]:
+        """Who has a prefix that ``head`` begins with, each once; not to be changed."""
+        lengths = self.lengths
+        if not lengths:
+            return _NOBODY
+        if type(head) is not bytes:
+            head = bytes(head[: lengths[-1]])
+        table = self._owners
+        size = len(head)
+        found: dict[T, None] | None = None
         own = False  # a table of our own, which may be added to
-        for length in self.lengths:
-            if length > len(head):
+        for length in lengths:
+            if length > size:
                 break
-            owners = self._owners.get(bytes(head[:length]))
+            owners = table.get(head[:length])
             if owners is None:
                 continue
             if found is None:
                 found = owners
-            else:
-                if not own:
-                    found = dict(found)
-                    own = True
+            elif own:
                 found.update(owners)
-        return {} if found is None else found
+            else:
+                found = {**found, **owners}
+                own = True
+        return _NOBODY if found is None else found
+
+
+class Wanted(Lengths):
+    """What one subscriber wants: prefixes, counted."""
+
+    __slots__ = ("_times",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._times)
+
+    def add(self, prefix: bytes) -> bool:
+        """Want a prefix once more; true when it was not wanted before."""
+        times = self._times.get(prefix, 0)
+        self._times[prefix] = times + 1
+        if times:
+            return False
+        self._count_in(len(prefix))
+        return True
+
+    def remove(self, prefix: bytes) -> int:
+        """Want it once less: LAST, SHARED (with an earlier wish of the same) or UNKNOWN."""
+        times = self._times.get(prefix, 0)
+        if not times:
+            return UNKNOWN
+        if times > 1:
+            self._times[prefix] = times - 1
+            return SHARED
+        del self._times[prefix]
+        self._count_out(len(prefix))
+        return LAST
 
     def matches(self, head: bytes) -> bool:
-        """Whether anybody subscribed to what ``head`` begins with."""
-        owners = self._owners
-        for length in self.lengths:
-            if length > len(head):
+        """Whether a message that begins with ``head`` is wanted."""
+        lengths = self.lengths
+        if not lengths:
+            return False
+        if type(head) is not bytes:
+            head = bytes(head[: lengths[-1]])
+        wanted = self._times
+        size = len(head)
+        for length in lengths:
+            if length > size:
                 return False
-            if bytes(head[:length]) in owners:
+            if head[:length] in wanted:
                 return True
         return False

@@ -1,8 +1,11 @@
-"""PUB, SUB, XPUB and XSUB: to everybody whose prefix the first part begins with (RFC 29).
+"""PUB and SUB: to everybody whose prefix the first part begins with (RFC 29).
 
 Filtering is the publisher's: a subscriber tells each publisher what it wants, again after each
-reconnect. Subscriptions are counted, on both sides. A publisher does not wait: what a subscriber
-has no room for is dropped for him alone, unless XPUB_NODROP makes the sender wait.
+reconnect; it tells the first wish for a prefix and its last cancel, and counts those between. A
+publisher does not wait: what a subscriber has no room for is dropped for him alone, unless
+XPUB_NODROP makes the sender wait.
+
+XPUB and XSUB, which see and send subscriptions as messages, are in :mod:`midge.patterns.xpubsub`.
 """
 
 from __future__ import annotations
@@ -12,9 +15,9 @@ from typing import Any
 
 from midge.patterns.errors import not_supported
 from midge.patterns.options import Options
-from midge.patterns.pattern import FULL, NO_PEER, REPLACED, UNWANTED, Pattern
+from midge.patterns.pattern import FULL, NO_PEER, TOO_MANY, UNWANTED, Pattern
 from midge.patterns.pipe import CANCEL, SUBSCRIBE, Command, Encoded, Pipe
-from midge.patterns.prefixes import Prefixes
+from midge.patterns.prefixes import LAST, REFUSED, Prefixes, Wanted
 
 
 class Publisher(Pattern):
@@ -51,8 +54,8 @@ class Publisher(Pattern):
 
     def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
         """See :meth:`Pattern.subscribed`."""
-        if pipe.attached:
-            self._subscriptions.add(prefix, pipe)
+        if pipe.attached and self._subscriptions.add(prefix, pipe) == REFUSED:
+            self._drop(pipe, TOO_MANY)
 
     def cancelled(self, pipe: Pipe, prefix: bytes) -> None:
         """See :meth:`Pattern.cancelled`."""
@@ -63,7 +66,7 @@ class Publisher(Pattern):
         subscriptions = self._subscriptions
         lengths = subscriptions.lengths
         options = self.options
-        targets: Sequence[Pipe] | dict[Pipe, int]
+        targets: Sequence[Pipe] | dict[Pipe, None]
         if options.invert_matching or self._last_value is not None:
             targets = self._unusual_targets(item)
         elif lengths == (0,):
@@ -77,14 +80,14 @@ class Publisher(Pattern):
             for pipe in targets:
                 pipe.active = pipe.room()
             return False
-        if options.conflate:
-            self._replace(item, targets)
-            return True
         what = item
         if len(targets) > 1:
             what = Encoded(item)
         for pipe in targets:
             outgoing = pipe.outgoing
+            if pipe.conflate:
+                self._replace(pipe, item)
+                continue
             mark = pipe.send_mark
             if mark and len(outgoing) + pipe.in_flight >= mark:
                 pipe.active = False
@@ -134,22 +137,15 @@ class Publisher(Pattern):
             return [last] if last in matching else []
         return [pipe for pipe in self._pipes if pipe not in matching]
 
-    def _replace(self, item: Any, targets: Sequence[Pipe] | dict[Pipe, int]) -> None:
-        for pipe in targets:
-            if pipe.outgoing:
-                self._drop(pipe, REPLACED, len(pipe.outgoing))
-                pipe.outgoing.clear()
-            self._put(pipe, item)
-
     def drained(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.drained`."""
         pipe.active = pipe.attached and pipe.room()
 
     def can_send(self) -> bool:
         """See :meth:`Pattern.can_send`: a publisher that drops never waits."""
-        return not self.options.xpub_nodrop or all(
-            pipe.room() for pipe in self._subscriptions.owners()
-        )
+        if not self.options.xpub_nodrop:
+            return True
+        return all(pipe.room() for pipe in self._subscriptions.owners())
 
     def subscriber_count(self, prefix: bytes | None = None) -> int:
         """See :meth:`Pattern.subscriber_count`."""
@@ -165,6 +161,7 @@ class Pub(Publisher):
 
     __slots__ = ()
     type_name = "PUB"
+    conflates = True
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`."""
@@ -175,62 +172,6 @@ class Pub(Publisher):
         raise not_supported("PUB sockets do not receive")
 
 
-class XPub(Publisher):
-    """Publishes, and receives subscriptions as messages: 1 or 0, then the prefix."""
-
-    __slots__ = ()
-    type_name = "XPUB"
-
-    def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
-        """See :meth:`Pattern.subscribed`."""
-        if not pipe.attached:
-            return
-        options = self.options
-        if options.xpub_manual:
-            self.deliver(pipe, [b"\1" + prefix])
-            return
-        if self._subscriptions.add(prefix, pipe) or options.xpub_verbose:
-            self.deliver(pipe, [b"\1" + prefix])
-
-    def cancelled(self, pipe: Pipe, prefix: bytes) -> None:
-        """See :meth:`Pattern.cancelled`."""
-        options = self.options
-        if options.xpub_manual:
-            self.deliver(pipe, [b"\0" + prefix])
-            return
-        last = self._subscriptions.remove(prefix, pipe)
-        if last or (last is not None and options.xpub_verboser):
-            self.deliver(pipe, [b"\0" + prefix])
-
-    def _forget(self, pipe: Pipe) -> None:
-        mine = self._subscriptions.of(pipe)
-        gone = self._subscriptions.remove_all(pipe)
-        if self._last_value is pipe:
-            self._last_value = None
-        told = mine if self.options.xpub_verboser else gone
-        self.deliver(pipe, [b"\0" + prefix for prefix in told])
-
-    def subscribe(self, prefix: bytes) -> None:
-        """XPUB_MANUAL: let the peer of the last message have this prefix."""
-        pipe = self._manual_peer()
-        if pipe is not None:
-            self._subscriptions.add(prefix, pipe)
-            if self.options.xpub_manual_last_value:
-                self._last_value = pipe
-
-    def unsubscribe(self, prefix: bytes) -> None:
-        """XPUB_MANUAL: take it from the peer of the last message."""
-        pipe = self._manual_peer()
-        if pipe is not None:
-            self._subscriptions.remove(prefix, pipe)
-
-    def _manual_peer(self) -> Pipe | None:
-        if not self.options.xpub_manual:
-            super().subscribe(b"")  # which says that there are none
-        pipe = self.last_pipe
-        return pipe if pipe is not None and pipe.attached else None
-
-
 class Subscriber(Pattern):
     """What SUB and XSUB share: what we want, told to every publisher."""
 
@@ -238,31 +179,48 @@ class Subscriber(Pattern):
 
     def __init__(self, options: Options, random: Callable[[int], bytes]) -> None:
         super().__init__(options, random)
-        self._wanted: Prefixes[int] = Prefixes()
+        self._wanted = Wanted()
 
     def ready(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.ready`: say what we want."""
+        """See :meth:`Pattern.ready`: say what we want, before anything else."""
         super().ready(pipe)
-        # What was queued for a connection that is gone would be said twice.
-        for command in [one for one in pipe.outgoing if type(one) is Command]:
-            pipe.outgoing.remove(command)
-        for prefix in self._wanted.of(0):
+        outgoing = pipe.outgoing
+        # What was to be said on a connection that is gone would be said twice.
+        waiting = [item for item in outgoing if type(item) is not Command]
+        outgoing.clear()
+        for prefix in self._wanted:
             self._put(pipe, Command(SUBSCRIBE, prefix))
+        for item in waiting:
+            self._put(pipe, item)
 
     def _tell(self, kind: int, prefix: bytes) -> None:
+        command = Command(kind, prefix)
         for pipe in self._pipes:
             if pipe.ready:
-                self._put(pipe, Command(kind, prefix))
+                self._put(pipe, command)
+
+    def topics_count(self) -> int:
+        """See :meth:`Pattern.topics_count`."""
+        return len(self._wanted)
+
+
+class Sub(Subscriber):
+    """Receives what it has subscribed to, whatever the publishers send."""
+
+    __slots__ = ()
+    type_name = "SUB"
+    conflates = True
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`; a publisher may send more than we want."""
-        if self._wanted.lengths[:1] == (0,) and not self.options.invert_matching:
+        lengths = self._wanted.lengths
+        if lengths and not lengths[0] and not self.options.invert_matching:
             super().deliver(pipe, items)  # everything is wanted
             return
         wanted = [item for item in items if self.is_wanted(item)]
+        super().deliver(pipe, wanted)
         if len(wanted) < len(items):
             self._drop(pipe, UNWANTED, len(items) - len(wanted))
-        super().deliver(pipe, wanted)
 
     def is_wanted(self, item: Any) -> bool:
         """Whether we have subscribed to a message."""
@@ -273,67 +231,26 @@ class Subscriber(Pattern):
         """Count messages that were received ahead and are not subscribed to any more."""
         self._drop(None, UNWANTED, count)
 
-    def topics_count(self) -> int:
-        """See :meth:`Pattern.topics_count`."""
-        return len(self._wanted)
-
-
-class Sub(Subscriber):
-    """Receives what it has subscribed to."""
-
-    __slots__ = ()
-    type_name = "SUB"
-
     def subscribe(self, prefix: bytes) -> None:
         """See :meth:`Pattern.subscribe`."""
-        if self._wanted.add(prefix, 0):
+        if self._wanted.add(prefix):
             self._tell(SUBSCRIBE, prefix)
+            if self.options.invert_matching:
+                self._sift()
 
     def unsubscribe(self, prefix: bytes) -> None:
         """See :meth:`Pattern.unsubscribe`; what has come and is not wanted any more goes."""
-        if not self._wanted.remove(prefix, 0):
-            return
-        self._tell(CANCEL, prefix)
+        if self._wanted.remove(prefix) == LAST:
+            self._tell(CANCEL, prefix)
+            self._sift()
+
+    def _sift(self) -> None:
         for pipe in list(self._waiting):
             kept = [item for item in pipe.incoming if self.is_wanted(item)]
             lost = len(pipe.incoming) - len(kept)
             if lost:
+                pipe.incoming.clear()
+                pipe.incoming.extend(kept)
+                if not kept:
+                    self._waiting.remove(pipe)
                 self._drop(pipe, UNWANTED, lost)
-                self._forget_incoming(pipe)
-                if kept:
-                    pipe.incoming.extend(kept)
-                    self._waiting.append(pipe)
-                if pipe.paused and len(kept) <= pipe.receive_mark >> 1:
-                    self.resumed.append(pipe)
-
-
-class XSub(Subscriber):
-    """Subscribes by sending messages; others go to the publishers."""
-
-    __slots__ = ()
-    type_name = "XSUB"
-
-    def send(self, item: Any) -> bool:
-        """See :meth:`Pattern.send`: 1 or 0 and a prefix is a wish, anything else a message."""
-        if type(item) is not list and len(item) and item[0] <= 1:
-            prefix = bytes(item[1:])
-            if item[0]:
-                self._wanted.add(prefix, 0)
-                self._tell(SUBSCRIBE, prefix)
-            else:
-                last = self._wanted.remove(prefix, 0)
-                if last or (last is not None and self.options.xsub_verbose_unsubscribe):
-                    self._tell(CANCEL, prefix)
-            return True
-        if not self._pipes:
-            self._drop(None, NO_PEER)
-        for pipe in self._pipes:
-            if pipe.room():
-                self._put(pipe, item)
-            else:
-                self._drop(pipe, FULL)
-        return True
-
-    def can_send(self) -> bool:
-        """See :meth:`Pattern.can_send`."""
-        return True

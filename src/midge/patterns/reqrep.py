@@ -23,12 +23,14 @@ class Req(Balanced):
     numbered, so that the answer to one that was given up is not taken for another's.
     """
 
-    __slots__ = ("_asked", "_number", "_waits")
+    __slots__ = ("_asked", "_envelope", "_number", "_waits")
     type_name = "REQ"
 
     def __init__(self, options: Options, random: Callable[[int], bytes]) -> None:
         super().__init__(options, random)
+        #: Who was asked last; also a peer that has gone, so that nobody else's reply is taken.
         self._asked: Pipe | None = None
+        self._envelope: list[bytes] = []
         self._waits = False
         self._number = int.from_bytes(random(4), "big")
 
@@ -38,12 +40,6 @@ class Req(Balanced):
         if self.options.probe_router:
             self._put(pipe, b"")
 
-    def detach(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.detach`."""
-        super().detach(pipe)
-        if self._asked is pipe:
-            self._asked = None
-
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""
         if self._waits and not self.options.req_relaxed:
@@ -52,14 +48,13 @@ class Req(Balanced):
         if not active:
             return False
         self._give_up()
-        body = item if type(item) is list else (item,)
         if self.options.req_correlate:
             self._number = self._number + 1 & 0xFFFFFFFF
-            envelope = [self._number.to_bytes(4, "big"), b""]
+            self._envelope = [self._number.to_bytes(4, "big"), b""]
         else:
-            envelope = [b""]
+            self._envelope = [b""]
         asked = active[0]
-        super().send([*envelope, *body])
+        super().send(self._envelope + item if type(item) is list else [*self._envelope, item])
         self._asked = asked
         self._waits = True
         return True
@@ -70,10 +65,8 @@ class Req(Balanced):
 
     def _give_up(self) -> None:
         """What has come as a reply to an earlier request is not one to this."""
-        asked = self._asked
-        if asked is not None and asked.incoming:
-            self._drop(asked, NOT_ASKED, len(asked.incoming))
-            self._forget_incoming(asked)
+        if self._asked is not None:
+            self._forget_incoming(self._asked, NOT_ASKED)
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`: only the reply that is waited for."""
@@ -81,24 +74,20 @@ class Req(Balanced):
             if not self._waits or pipe is not self._asked or pipe.incoming:
                 self._drop(pipe, NOT_ASKED)
                 continue
-            body = self._body(item)
-            if body is None:
-                # Without the parts of a reply, or to an earlier request: the next may be ours.
-                self._drop(pipe, NOT_ASKED if type(item) is list else MALFORMED)
+            body, cause = self._body(item)
+            if cause:
+                self._drop(pipe, cause)  # the next may be ours
             else:
                 super().deliver(pipe, [body])
 
-    def _body(self, item: Any) -> Any:
-        if type(item) is not list:
-            return None
-        skip = 1
-        if self.options.req_correlate:
-            if len(item) < 3 or item[0] != self._number.to_bytes(4, "big"):
-                return None
-            skip = 2
-        if item[skip - 1] or len(item) <= skip:
-            return None
-        return item[skip] if len(item) == skip + 1 else item[skip:]
+    def _body(self, item: Any) -> tuple[Any, str]:
+        """What a reply says, or why it is none."""
+        skip = len(self._envelope)
+        if type(item) is not list or len(item) <= skip or len(item[skip - 1]):
+            return None, MALFORMED
+        if skip > 1 and item[0] != self._envelope[0]:
+            return None, NOT_ASKED
+        return (item[skip] if len(item) == skip + 1 else item[skip:]), ""
 
     def receive(self) -> Any:
         """See :meth:`Pattern.receive`."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from midge.patterns.balance import Balanced
 from midge.patterns.errors import invalid
 from midge.patterns.options import Options
-from midge.patterns.pattern import FULL, MALFORMED, UNROUTABLE, Pattern, unreachable
+from midge.patterns.pattern import FULL, MALFORMED, UNROUTABLE, UNWANTED, Pattern, unreachable
 from midge.patterns.pipe import Pipe
 
 NOTIFY_CONNECT: Final = 1
@@ -25,17 +25,15 @@ class Dealer(Balanced):
 
     __slots__ = ()
     type_name = "DEALER"
+    conflates = True
+    greets = True
+    tells_of_hiccups = True
 
     def ready(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.ready`."""
         super().ready(pipe)
         if self.options.probe_router:
             self._put(pipe, b"")
-
-    def lost(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.lost`."""
-        if self.options.hiccup_message:
-            self.deliver(pipe, [self.options.hiccup_message])
 
 
 class Named(Pattern):
@@ -55,22 +53,25 @@ class Named(Pattern):
             if made not in self._by_id:
                 return made
 
-    def attach(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.attach`; a name for the next connect is used up."""
+    def _take_given_name(self, pipe: Pipe) -> None:
+        """Call a peer that we connect to as CONNECT_ROUTING_ID says, which is used up by that."""
         name = self.options.connect_routing_id
-        if name and pipe.connecting:
+        if name and pipe.connecting and not pipe.routing_id:
             self.options.connect_routing_id = b""
-            if name in self._by_id:
+            if name not in self._by_id:
+                self._call(pipe, name)
+            elif not pipe.ready:  # in the program's connect, which is where the mistake is
                 raise invalid("CONNECT_ROUTING_ID names a peer that there is already")
-            pipe.routing_id = name
-            self._by_id[name] = pipe
-        super().attach(pipe)
+
+    def _call(self, pipe: Pipe, name: bytes) -> None:
+        pipe.routing_id = name
+        self._by_id[name] = pipe
 
     def detach(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.detach`."""
+        super().detach(pipe)
         if self._by_id.get(pipe.routing_id) is pipe:
             del self._by_id[pipe.routing_id]
-        super().detach(pipe)
 
     def drained(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.drained`."""
@@ -84,79 +85,105 @@ class Named(Pattern):
 class Router(Named):
     """See the module. Blocks never; with ROUTER_MANDATORY it says what cannot be sent."""
 
-    __slots__ = ()
+    __slots__ = ("_here",)
     type_name = "ROUTER"
+    greets = True
+    tells_of_disconnects = True
+
+    def __init__(self, options: Options, random: Callable[[int], bytes]) -> None:
+        super().__init__(options, random)
+        self._here: set[Pipe] = set()  # those that are connected and have a name
+
+    def attach(self, pipe: Pipe) -> None:
+        """See :meth:`Pattern.attach`."""
+        self._take_given_name(pipe)
+        super().attach(pipe)
 
     def ready(self, pipe: Pipe) -> None:
-        """See :meth:`Pattern.ready`: the peer gets its name."""
-        if not pipe.routing_id and not self._name(pipe):
+        """See :meth:`Pattern.ready`: the peer gets its name, which it keeps when it comes again."""
+        if self._by_id.get(pipe.routing_id) is not pipe and not self._name(pipe):
             return
-        if self._by_id.get(pipe.routing_id) is not pipe:
-            return
+        if not pipe.attached:
+            super().attach(pipe)  # refused the last time, and now its name is free
         super().ready(pipe)
         self.drained(pipe)
         if self.options.probe_router:
             self._put(pipe, b"")
-        if self.options.router_notify & NOTIFY_CONNECT:
-            super().deliver(pipe, [[pipe.routing_id, b""]])
+        self._here.add(pipe)
+        if self.options.router_raw or self.options.router_notify & NOTIFY_CONNECT:
+            Pattern.deliver(self, pipe, [[pipe.routing_id, b""]])
 
     def _name(self, pipe: Pipe) -> bool:
         """Give the peer its name; false when it cannot have it."""
-        name = pipe.identity or self._new_id()
+        name = pipe.routing_id or pipe.identity
+        if not name or (name[0] == 0 and name != pipe.routing_id):
+            name = self._new_id()  # those with a zero byte are ours to give (RFC 37, metadata)
         other = self._by_id.get(name)
-        if other is not None and other is not pipe:
+        if other is not None:
             if not self.options.router_handover:
                 self._refuse(pipe)
                 return False
-            # The one who had it until now is closed, and known under a name of its own for what
-            # it has sent.
-            del self._by_id[name]
+            # The one who had it until now is closed; what it still says comes under a new name.
+            self._here.discard(other)
             other.routing_id = self._new_id()
             self._refuse(other)
-        pipe.routing_id = name
-        self._by_id[name] = pipe
+        self._call(pipe, name)
         return True
+
+    def lost(self, pipe: Pipe) -> None:
+        """See :meth:`Pattern.lost`."""
+        super().lost(pipe)
+        self._gone(pipe)
 
     def detach(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.detach`."""
-        name = pipe.routing_id
-        known = self._by_id.get(name) is pipe
         super().detach(pipe)
-        if known:
-            if self.options.router_notify & NOTIFY_DISCONNECT:
-                super().deliver(pipe, [[name, b""]])
-            if self.options.disconnect_message:
-                super().deliver(pipe, [[name, self.options.disconnect_message]])
+        self._gone(pipe)
+
+    def _gone(self, pipe: Pipe) -> None:
+        if pipe in self._here:
+            self._here.discard(pipe)
+            if self.options.router_raw or self.options.router_notify & NOTIFY_DISCONNECT:
+                Pattern.deliver(self, pipe, [[pipe.routing_id, b""]])
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
-        """See :meth:`Pattern.deliver`."""
+        """See :meth:`Pattern.deliver`; a peer that was refused its name is not heard."""
         name = pipe.routing_id
+        if not name:
+            self._drop(pipe, UNWANTED, len(items))
+            return
         super().deliver(
             pipe, [[name, *item] if type(item) is list else [name, item] for item in items]
         )
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`; the first part is the routing id of the peer."""
-        mandatory = self.options.router_mandatory
-        several = type(item) is list
-        pipe = self._by_id.get(bytes(item[0] if several else item))
-        if pipe is None or not pipe.attached:
-            if mandatory:
+        if type(item) is not list:
+            self._drop(None, MALFORMED)  # a name and nothing for it
+            return True
+        name = item[0]
+        pipe = self._by_id.get(name if type(name) is bytes else bytes(name))
+        if pipe is None:
+            if self.options.router_mandatory:
                 raise unreachable("no peer has this routing id")
             self._drop(None, UNROUTABLE)
             return True
-        if not several:
-            self._drop(pipe, MALFORMED)  # a name and nothing for it
-            return True
+        outgoing = pipe.outgoing
         mark = pipe.send_mark
-        if mark and len(pipe.outgoing) + pipe.in_flight >= mark:
+        if mark and len(outgoing) + pipe.in_flight >= mark:
             pipe.active = False
-            if mandatory:
+            if self.options.router_mandatory:
                 return False
             self._drop(pipe, FULL)
             return True
-        pipe.outgoing.append(item[1] if len(item) == 2 else item[1:])
+        outgoing.append(item[1] if len(item) == 2 else item[1:])
         if not pipe.dirty:
             pipe.dirty = True
             self.dirty.append(pipe)
         return True
+
+    def can_send(self) -> bool:
+        """See :meth:`Pattern.can_send`; with ROUTER_MANDATORY: to anybody at all."""
+        if not self.options.router_mandatory:
+            return True
+        return any(pipe.room() for pipe in self._by_id.values())

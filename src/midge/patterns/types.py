@@ -8,10 +8,11 @@ from midge.patterns.draft import Client, Dish, Peer, Radio, Server
 from midge.patterns.pair import Channel, Pair
 from midge.patterns.pattern import Pattern
 from midge.patterns.pipeline import Gather, Pull, Push, Scatter
-from midge.patterns.pubsub import Pub, Sub, XPub, XSub
+from midge.patterns.pubsub import Pub, Sub
 from midge.patterns.reqrep import Rep, Req
 from midge.patterns.router import Dealer, Router
 from midge.patterns.stream import Stream
+from midge.patterns.xpubsub import XPub, XSub
 
 TYPES: Final[dict[str, type[Pattern]]] = {
     made.type_name: made
