@@ -251,6 +251,8 @@ class BlockingEngine:
                 self._eager -= 1
             else:
                 self.credit = self._next_credit(item)
+                if self.credit and self._context.io_thread.quiet:
+                    self._context.io_thread.wake()
             return True
 
     def _wait_for_room(self, item: Any, timeout_ms: int) -> bool:

@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_S
+from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_QUIET_S, ZMQ_TICK_S
 
 if TYPE_CHECKING:
     from midge.net.zeromq.blocking import BlockingEngine
@@ -30,6 +30,7 @@ class IoThread:
     """See the module. The thread is started by the first socket that needs it.
 
     Attributes:
+        quiet: it looks seldom, because all owners wait; who leaves something to it wakes it.
         ticks: looks at warm sockets, so that a test can see that there are none when all is quiet.
     """
 
@@ -44,6 +45,7 @@ class IoThread:
         "_thread",
         "_wake_fd",
         "_warm",
+        "quiet",
         "ticks",
     )
 
@@ -58,6 +60,7 @@ class IoThread:
         self._warm: dict[BlockingEngine, None] = {}
         self._cold: dict[int, BlockingEngine] = {}
         self._deadlines: list[tuple[float, int]] = []  # of cold ones; old entries do no harm
+        self.quiet = False
         self.ticks = 0
 
     # -- for the sockets -----------------------------------------------------------------------
@@ -138,7 +141,11 @@ class IoThread:
         epoll = self._epoll
         assert epoll is not None
         timeout: float | None = ZMQ_TICK_S
-        if not self._warm:
+        if self._warm:
+            self.quiet = all(engine.reactor.waiting for engine in list(self._warm))
+            if self.quiet:
+                timeout = ZMQ_TICK_QUIET_S
+        else:
             # First said, then looked: whoever warms a socket does it in the opposite order.
             self._sleeping = True
             if not self._warm:
@@ -146,7 +153,7 @@ class IoThread:
                 if self._deadlines:
                     timeout = max(self._deadlines[0][0] - time.monotonic(), 0.0)
         events = epoll.poll(timeout)
-        self._sleeping = False
+        self._sleeping = self.quiet = False
         found = [fd for fd, _ in events]
         if self._wake_fd in found:
             found.remove(self._wake_fd)
