@@ -14,6 +14,7 @@ VERBS = (
     ("pub", "midge.cli.pub", "publish messages"),
     ("store", "midge.cli.store", "look into the store of a broker, check it, copy it"),
     ("sub", "midge.cli.sub", "subscribe, and print the messages that come"),
+    ("zmq", "midge.cli.zmq", "ZeroMQ: publish, subscribe, push, pull, proxies, keys"),
 )
 
 
