@@ -359,6 +359,67 @@ def test_usr2_prints_the_tree_of_subscriptions(tmp_path: Path) -> None:
     ) in broker.log()
 
 
+def test_a_hangup_without_a_file_reads_the_environment_and_its_files_again(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.write_text("")
+    port = free_port()
+    process = subprocess.Popen(
+        [*MIDGE, "-p", str(port)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **os.environ,
+            "MIDGE_LISTENER": f"{port} 127.0.0.1",
+            "MIDGE_PASSWORD_FILE": str(passwords),
+        },
+    )
+    assert process.stderr is not None
+    said: list[str] = []
+
+    def heard(text: str) -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if text in line or "Config reloaded." in line:
+                break
+        assert text in said[-1], said
+
+    try:
+        heard(" running\n")
+        passwords.unlink()
+        os.kill(process.pid, signal.SIGHUP)
+        heard("not reloaded")
+        assert any("Unable to open pwfile" in line for line in said)
+        passwords.write_text("")
+        os.kill(process.pid, signal.SIGHUP)
+        heard("Config reloaded.")
+    finally:
+        assert ended(process) == 0
+
+
+def test_a_client_that_does_not_read_holds_up_the_end_until_it_is_asked_for_twice(
+    tmp_path: Path,
+) -> None:
+    with BrokerProcess(tmp_path) as broker:
+        stuck = Raw(broker.port, "stuck", version=4)
+        stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.subscribe("t")
+        publisher = Raw(broker.port, "publisher", version=4)
+        publisher.connection.send(p.Publish("t", bytes(1_900_000)), 0.0)
+        for _ in range(6):
+            publisher.socket.sendall(b"".join(publisher.connection.out))
+        publisher.send(p.Pingreq())
+        assert isinstance(publisher.take(), p.Pingresp)
+        assert broker.process is not None
+        os.kill(broker.pid, signal.SIGTERM)
+        assert publisher.take() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            broker.process.wait(0.5)
+        os.kill(broker.pid, signal.SIGTERM)
+        assert broker.process.wait(2) == 0
+        broker.stop()
+
+
 # -- systemd ---------------------------------------------------------------------------------------
 
 

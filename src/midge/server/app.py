@@ -72,7 +72,7 @@ def run(
         return EXIT_FAILED
     signals.handle_early()
     log = open_log(settings, SystemClock(), quiet=quiet, verbose=verbose)
-    read_again = None if config_file is None else functools.partial(load, config_file, ports)
+    read_again = functools.partial(load, config_file, ports)
     try:
         _begin_log(configuration, config_file, log)
         listeners = Listeners(log)
@@ -114,7 +114,7 @@ def _begin_log(configuration: Configuration, config_file: str | None, log: Log) 
 
 async def _serve(
     configuration: Configuration,
-    read_again: Callable[[], Configuration] | None,
+    read_again: Callable[[], Configuration],
     listeners: Listeners,
     log: Log,
     *,

@@ -46,9 +46,6 @@ class Reload:
         service = self._service
         log = service.log
         log.information(lines.RELOADING)
-        if service.read_again is None:
-            log.reopen()
-            return
         sinks: list[Sink] = []
         try:
             configuration = service.read_again()

@@ -46,7 +46,7 @@ class Service:
 
     Args:
         configuration: what it runs with.
-        read_again: reads it anew, for a reload; ``None`` where there is no file.
+        read_again: reads it anew, for a reload.
         listeners: open already.
         log: where everything is told.
         quiet, verbose: the command line's word about the log.
@@ -80,7 +80,7 @@ class Service:
     def __init__(
         self,
         configuration: Configuration,
-        read_again: Callable[[], Configuration] | None,
+        read_again: Callable[[], Configuration],
         listeners: Listeners,
         log: Log,
         *,
@@ -176,7 +176,10 @@ class Service:
     # -- what signals ask for ------------------------------------------------------------------
 
     def stop(self) -> None:
-        """See :class:`midge.server.signals.Actions`."""
+        """See :class:`midge.server.signals.Actions`; the second time, nobody is waited for."""
+        if self._stop.is_set():
+            for client in list(self.server.clients):
+                client.abort()
         self._stop.set()
 
     def reload(self) -> None:
