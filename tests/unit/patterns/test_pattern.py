@@ -92,7 +92,7 @@ def test_every_cause_has_a_meaning() -> None:
     assert all(CAUSES.values())
 
 
-# -- receiving ---------------------------------------------------------------------------------
+# -- receiving ----------------------------------------------------------------------------------
 
 
 def test_messages_are_taken_from_each_peer_in_turn_and_per_message_not_per_part() -> None:
@@ -179,7 +179,7 @@ def test_a_paused_peer_whose_messages_are_all_dropped_is_read_again(type_name: s
     assert one.resumed == [pipe]
 
 
-# -- options that are for some types only ----------------------------------------------------------
+# -- options that are for some types only -------------------------------------------------------
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -237,7 +237,7 @@ def test_only_the_last_message_of_a_peer_is_kept_where_that_is_wanted() -> None:
     assert first.dropped == {"replaced": 2}
 
 
-# -- pipes -----------------------------------------------------------------------------------------
+# -- pipes --------------------------------------------------------------------------------------
 
 
 def test_what_the_wire_has_counts_against_the_mark() -> None:

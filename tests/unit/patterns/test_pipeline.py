@@ -66,7 +66,8 @@ def test_a_full_peer_leaves_the_rotation_and_comes_back(type_name: str) -> None:
 def test_when_every_peer_is_full_the_sender_waits_and_nothing_is_dropped(type_name: str) -> None:
     push = socket(type_name, send_mark=1)
     first, second = peer(push), peer(push)
-    assert push.send(b"1") and push.send(b"2")
+    assert push.send(b"1")
+    assert push.send(b"2")
     assert not push.can_send()
     assert push.send(b"3") is False
     assert (sent(first), sent(second)) == ([b"1"], [b"2"])
@@ -164,7 +165,7 @@ def test_with_conflate_a_message_of_many_parts_is_refused_and_replaces_nothing()
     assert sent(pipe) == [b"1"]
 
 
-# -- one part only (RFC 49, 41, 51) ------------------------------------------------------------------
+# -- one part only (RFC 49, 41, 51) -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("type_name", ["SCATTER", "CLIENT", "CHANNEL"])

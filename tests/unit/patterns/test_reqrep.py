@@ -21,7 +21,7 @@ def fails_in_this_state(call: Callable[[], Any]) -> None:
     assert caught.value.errno == EFSM
 
 
-# -- REQ -------------------------------------------------------------------------------------------
+# -- REQ ----------------------------------------------------------------------------------------
 
 
 def test_a_request_begins_with_an_empty_part() -> None:
@@ -35,7 +35,8 @@ def test_req_must_send_before_it_receives_and_receive_before_it_sends_again() ->
     req = socket("REQ")
     pipe = peer(req)
     fails_in_this_state(req.receive)
-    assert req.can_send() and not req.can_receive()
+    assert req.can_send()
+    assert not req.can_receive()
     req.send(b"1")
     assert not req.can_send()
     fails_in_this_state(lambda: req.send(b"2"))
@@ -170,7 +171,8 @@ def test_with_correlate_requests_are_numbered_and_late_replies_are_known() -> No
     req.send(b"1")
     req.send([b"2", b"3"])
     first, second = take(req, pipe)
-    assert first[1:] == [b"", b"1"] and second[1:] == [b"", b"2", b"3"]
+    assert first[1:] == [b"", b"1"]
+    assert second[1:] == [b"", b"2", b"3"]
     assert len(first[0]) == len(second[0]) == 4
     assert int.from_bytes(second[0]) == int.from_bytes(first[0]) + 1
     req.deliver(
@@ -204,7 +206,7 @@ def test_probe_router_sends_an_empty_message_to_each_new_peer(type_name: str) ->
     assert take(one, pipe) == [b""]
 
 
-# -- REP -------------------------------------------------------------------------------------------
+# -- REP ----------------------------------------------------------------------------------------
 
 
 def test_rep_must_receive_before_it_sends_and_send_before_it_receives_again() -> None:
@@ -214,7 +216,8 @@ def test_rep_must_receive_before_it_sends_and_send_before_it_receives_again() ->
     assert not rep.can_send()
     rep.deliver(pipe, [[b"", b"1"], [b"", b"2"]])
     assert rep.receive_many(5) == [b"1"]
-    assert rep.can_send() and not rep.can_receive()
+    assert rep.can_send()
+    assert not rep.can_receive()
     fails_in_this_state(rep.receive)
     assert rep.send(b"one")
     assert rep.receive() == b"2"
@@ -270,7 +273,7 @@ def test_a_reply_never_waits_for_a_peer_that_has_left_or_is_full() -> None:
     assert full.dropped == {"full": 1}
 
 
-# -- both ------------------------------------------------------------------------------------------
+# -- both ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wires", [Wire, ZmtpWire])

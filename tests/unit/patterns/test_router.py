@@ -29,14 +29,15 @@ def cannot_reach(router: Any, item: Any) -> bool:
     return False
 
 
-# -- names -----------------------------------------------------------------------------------------
+# -- names --------------------------------------------------------------------------------------
 
 
 def test_a_peer_without_a_name_gets_one_of_a_zero_byte_and_four_more() -> None:
     router = socket("ROUTER")
     first, second = peer(router), peer(router)
     for pipe in (first, second):
-        assert len(pipe.routing_id) == 5 and pipe.routing_id[0] == 0
+        assert len(pipe.routing_id) == 5
+        assert pipe.routing_id[0] == 0
     assert first.routing_id != second.routing_id
     assert first.routing_id[1:] != b"\0\0\0\0"  # where they begin is not to be guessed
     assert peer(socket("ROUTER", seed=2)).routing_id != peer(socket("ROUTER")).routing_id
@@ -179,7 +180,7 @@ def test_a_peer_that_comes_again_has_the_name_that_it_had(immediate: bool) -> No
     assert received(dealer) == ([b"y"] if immediate else [b"x", b"y"])
 
 
-# -- sending ---------------------------------------------------------------------------------------
+# -- sending ------------------------------------------------------------------------------------
 
 
 def test_a_message_for_nobody_is_dropped_and_counted() -> None:
@@ -240,7 +241,7 @@ def test_what_waits_for_a_peer_that_leaves_is_lost_and_counted() -> None:
     assert router.dropped == {"peer-gone": 1}
 
 
-# -- who comes and goes ------------------------------------------------------------------------------
+# -- who comes and goes -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("notify", [0, 1, 2, 3])
@@ -285,7 +286,7 @@ def test_a_raw_router_tells_who_came_and_went_as_libzmq_does() -> None:
     assert received(router) == [[name, b""], [name, b"GET /"], [name, b""]]
 
 
-# -- DEALER ----------------------------------------------------------------------------------------
+# -- DEALER -------------------------------------------------------------------------------------
 
 
 def test_a_dealer_takes_and_gives_messages_as_they_are() -> None:

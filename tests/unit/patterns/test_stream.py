@@ -21,7 +21,8 @@ def test_a_peer_comes_speaks_and_goes() -> None:
     stream = socket("STREAM")
     pipe = peer(stream)
     name = pipe.routing_id
-    assert len(name) == 5 and name[0] == 0
+    assert len(name) == 5
+    assert name[0] == 0
     stream.deliver(pipe, [b"GET / HTTP/1.1\r\n"])
     stream.detach(pipe)
     assert received(stream) == [[name, b""], [name, b"GET / HTTP/1.1\r\n"], [name, b""]]

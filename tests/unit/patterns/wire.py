@@ -1,4 +1,4 @@
-"""Patterns joined in memory: what an engine does, without sockets, in as many steps as a test wants.
+"""Patterns joined in memory: what an engine does, without sockets.
 
 A :class:`Net` holds sockets and wires. A wire takes a batch from a pipe when the pattern has marked
 it dirty and the last batch has arrived, and stops in front of a pipe that is at its mark, until the
@@ -140,7 +140,10 @@ class Wire:
 
     def move(self) -> bool:
         """Carry what can be carried; whether there was anything."""
-        return self.up and any([self._move(0), self._move(1)])
+        if not self.up:
+            return False
+        there, back = self._move(0), self._move(1)
+        return there or back
 
     def _move(self, side: int) -> bool:
         pipe, other = self.pipes[side], self.pipes[1 - side]
@@ -266,9 +269,9 @@ class Net:
         """Do what the patterns have marked, until they mark nothing more."""
         for _ in range(10_000):
             self.heed_marks()
-            if not any([wire.move() for wire in self.wires]):
-                if not any(self._marked()):
-                    return
+            moved = [wire.move() for wire in self.wires]
+            if not any(moved) and not any(self._marked()):
+                return
         raise AssertionError("the sockets never fall silent")
 
     def _marked(self) -> list[bool]:
@@ -277,7 +280,7 @@ class Net:
 
     def heed_marks(self) -> None:
         for wire in list(self.wires):
-            for side, pattern in enumerate(wire.patterns):
+            for pattern in wire.patterns:
                 for pipe in pattern.dirty:
                     assert pipe.dirty
                     pipe.dirty = False
@@ -290,4 +293,3 @@ class Net:
                     if isinstance(pipe.owner, Wire):
                         pipe.owner.cut()
                 pattern.refused.clear()
-                assert side in (0, 1)
