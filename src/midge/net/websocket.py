@@ -1,0 +1,170 @@
+"""WebSockets at a listener (RFC 6455), by the `wsproto` library.
+
+What is in binary frames is the stream; where one ends means nothing to MQTT (MQTT 5.0 section 6).
+Pings are answered, and the peer's goodbye as well. Every write is one frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Ping,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from midge.net.layer import Below, Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from midge.net.stream import Handler
+
+#: Subprotocols that are spoken, the preferred one first (MQTT 5.0 section 6.0, and what 3.1 used).
+PROTOCOLS: Final = ("mqtt", "mqttv3.1")
+#: Close codes (RFC 6455 section 7.4.1).
+_NORMAL: Final = 1000
+_PROTOCOL_ERROR: Final = 1002
+_UNSUPPORTED: Final = 1003
+
+
+class WebSocketLayer(Layer):
+    """A WebSocket, the server's side."""
+
+    __slots__ = ("_address", "_header_bytes", "_header_bytes_max", "_origins", "_ws")
+
+    def __init__(
+        self,
+        below: Below,
+        origins: tuple[str, ...],
+        header_bytes_max: int,
+        opened: Callable[[Layer], Handler | None],
+        refused: Callable[[Layer, str], None],
+    ) -> None:
+        """Wait for the request.
+
+        Args:
+            origins: where pages may come from; empty for anywhere.
+            header_bytes_max: the longest request.
+        """
+        super().__init__(below, opened, refused)
+        self._ws = WSConnection(ConnectionType.SERVER)
+        self._origins = origins
+        self._header_bytes_max = header_bytes_max
+        self._header_bytes = 0
+        self._address: str | None = None
+
+    def peer(self) -> tuple[str, int]:
+        """Address and port of the peer; what a proxy in front says counts (X-Forwarded-For)."""
+        address, port = self.below.peer()
+        return (self._address or address), port
+
+    def stream_data(self, data: bytes) -> None:
+        """See :class:`midge.net.stream.Handler`."""
+        if self.above is None:
+            self._header_bytes += len(data)
+            if self._header_bytes > self._header_bytes_max:
+                self._reject(431, "the request is longer than websockets_headers_size")
+                return
+        try:
+            self._ws.receive_data(data)
+            self._heed()
+        except (RemoteProtocolError, LocalProtocolError) as error:
+            if self.above is None:
+                self._reject(400, f"this is no request for a WebSocket: {error}")
+            else:
+                self._goodbye(_PROTOCOL_ERROR)
+
+    def _heed(self) -> None:
+        pieces: list[bytes] = []
+        for event in self._ws.events():
+            if isinstance(event, BytesMessage):
+                pieces.append(bytes(event.data))
+            elif isinstance(event, Request):
+                self._answer(event)
+            elif isinstance(event, Ping):
+                self.below.write(self._ws.send(event.response()))
+            elif isinstance(event, CloseConnection):
+                self._deliver(pieces)
+                self.below.write(self._ws.send(event.response()))
+                self.below.close()
+                return
+            elif isinstance(event, TextMessage):
+                self._deliver(pieces)
+                self._goodbye(_UNSUPPORTED)  # [MQTT-6.0.0-1]
+                return
+        self._deliver(pieces)
+
+    def _deliver(self, pieces: list[bytes]) -> None:
+        if pieces and self.above is not None:
+            self.above.stream_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        pieces.clear()
+
+    def _answer(self, request: Request) -> None:
+        headers = {name.lower(): value for name, value in request.extra_headers}
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if self._origins and origin not in self._origins:
+            self._reject(403, f"the origin {origin or '(none)'} is not in websockets_origin")
+            return
+        chosen = next((one for one in PROTOCOLS if one in request.subprotocols), None)
+        if chosen is None:
+            self._reject(400, "the client does not offer the subprotocol mqtt")
+            return
+        forwarded = headers.get(b"x-forwarded-for")
+        if forwarded:
+            self._address = forwarded.decode("latin-1").split(",")[0].strip()
+        self.below.write(self._ws.send(AcceptConnection(subprotocol=chosen)))
+        self.ready()
+
+    def _reject(self, status: int, text: str) -> None:
+        """Answer with an HTTP error, and close."""
+        body = text.encode() + b"\n"
+        try:
+            reply = self._ws.send(
+                RejectConnection(
+                    status_code=status,
+                    headers=[
+                        (b"content-type", b"text/plain; charset=utf-8"),
+                        (b"content-length", str(len(body)).encode()),
+                        (b"connection", b"close"),
+                    ],
+                    has_body=True,
+                )
+            ) + self._ws.send(RejectData(data=body))
+        except LocalProtocolError:
+            # There was no request that could be understood.
+            reply = (
+                b"HTTP/1.1 %d Bad Request\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+                % (status, len(body))
+            ) + body
+        self.below.write(reply)
+        self._refused(self, text)
+        self.below.close()
+
+    def _goodbye(self, code: int) -> None:
+        with contextlib.suppress(LocalProtocolError):  # it is closing already
+            self.below.write(self._ws.send(CloseConnection(code=code)))
+        self.below.close()
+
+    def write(self, data: bytes) -> None:
+        """Send, as one frame."""
+        try:
+            self.below.write(self._ws.send(BytesMessage(data=data)))
+        except LocalProtocolError:
+            return  # the goodbye was said: nothing may follow it
+
+    def close(self) -> None:
+        """Say goodbye, send what there is, then close."""
+        if self.above is not None and not self.closed:
+            self._goodbye(_NORMAL)
+        else:
+            self.below.close()
