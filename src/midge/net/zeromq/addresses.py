@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from midge.net.zeromq.reactor import Address
 from midge.patterns.errors import SocketError
-from midge.zmtp.endpoint import Endpoint
 
 _SIOCGIFADDR: Final = 0x8915
 _INTERFACE_NAME_BYTES_MAX: Final = 15
@@ -147,8 +146,3 @@ def peer_host(family: int, address: Any) -> str:
         return ""
     host: str = address[0]
     return host[7:] if host.startswith("::ffff:") and "." in host else host
-
-
-def same_endpoint(one: Endpoint, other: Endpoint) -> bool:
-    """Whether both name one place."""
-    return str(one) == str(other)
