@@ -2,7 +2,8 @@
 
 Two lines an option. The first has its name, number, kind, access (``r``, ``w`` or ``rw``), default,
 the attribute of :class:`~midge.patterns.options.Options` that it sets, and its range; ``-`` stands
-for none. An option without an attribute is either known to a socket alone or means nothing here;
+for none. A boolean without a range is 0 or 1; one with a range is true for all but 0, as libzmq
+takes it. An option without an attribute is either known to a socket alone or means nothing here;
 the second line says so. Names and numbers are libzmq's.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 TABLE: Final = """
-AFFINITY 4 int64 rw 0 affinity 0..
+AFFINITY 4 int64 rw 0 affinity -9223372036854775808..
     Accepted, means nothing here: there is one I/O thread at most.
 ROUTING_ID 5 bytes rw - routing_id -
     How this socket calls itself to a ROUTER; 1 to 255 bytes that do not begin with a zero byte.
@@ -43,8 +44,8 @@ BACKLOG 19 int rw 100 backlog 0..
     Connections that may wait to be accepted.
 RECONNECT_IVL_MAX 21 int rw 0 reconnect_interval_max_ms 0..
     The wait doubles up to this; 0: it stays as it is.
-MAXMSGSIZE 22 int64 rw -1 message_bytes_max -1..
-    The largest part that is accepted from a peer; -1: any.
+MAXMSGSIZE 22 int64 rw -1 message_bytes_max -9223372036854775808..
+    The largest part that is accepted from a peer; below 0: any.
 SNDHWM 23 int rw 1000 send_mark 0..
     Messages that may wait for one peer; 0: any number.
 RCVHWM 24 int rw 1000 receive_mark 0..
@@ -59,7 +60,7 @@ IPV4ONLY 31 bool rw 1 - -
     The opposite of IPV6.
 LAST_ENDPOINT 32 str r - - -
     What the last bind or connect was to, with its real port.
-ROUTER_MANDATORY 33 bool rw 0 router_mandatory -
+ROUTER_MANDATORY 33 bool rw 0 router_mandatory 0..
     A message for an unknown peer is an error, and one for a full peer waits; both are dropped else.
 TCP_KEEPALIVE 34 int rw -1 tcp_keepalive -1..1
     The system's keep-alive; -1: its default.
@@ -73,9 +74,9 @@ TCP_ACCEPT_FILTER 38 bytes w - tcp_accept_filter -
     Only peers of this address are accepted; may be given more than once; nothing: everybody.
 IMMEDIATE 39 bool rw 0 immediate -
     Messages are queued only for peers that are connected.
-XPUB_VERBOSE 40 bool w 0 xpub_verbose -
+XPUB_VERBOSE 40 bool w 0 xpub_verbose 0..
     Also subscriptions that somebody else has already are given to the program.
-ROUTER_RAW 41 bool w 0 router_raw -
+ROUTER_RAW 41 bool w 0 router_raw 0..
     Talk to plain TCP peers.
 IPV6 42 bool rw 0 ipv6 -
     Also IPv6.
@@ -95,17 +96,17 @@ CURVE_SECRETKEY 49 key rw - curve_secret_key -
     Our secret key.
 CURVE_SERVERKEY 50 key rw - curve_server_key -
     The server's public key.
-PROBE_ROUTER 51 bool w 0 probe_router -
+PROBE_ROUTER 51 bool w 0 probe_router 0..
     Send an empty message to each new peer.
-REQ_CORRELATE 52 bool w 0 req_correlate -
+REQ_CORRELATE 52 bool w 0 req_correlate 0..
     Number requests, so that a late reply is not taken for another's.
-REQ_RELAXED 53 bool w 0 req_relaxed -
+REQ_RELAXED 53 bool w 0 req_relaxed 0..
     A request may be given up by sending the next one.
 CONFLATE 54 bool rw 0 conflate -
     Keep only the last message.
 ZAP_DOMAIN 55 str rw - zap_domain -
     The domain that peers are authenticated for.
-ROUTER_HANDOVER 56 bool w 0 router_handover -
+ROUTER_HANDOVER 56 bool w 0 router_handover 0..
     A peer whose id is taken takes it over; else it is refused.
 TOS 57 int rw 0 tos 0..255
     The type of service of our packets.
@@ -129,15 +130,15 @@ HANDSHAKE_IVL 66 int rw 30000 handshake_ms 0..
     How long a handshake may take; 0: for ever.
 SOCKS_PROXY 68 str rw - socks_proxy -
     A SOCKS5 proxy to connect through, host:port.
-XPUB_NODROP 69 bool w 0 xpub_nodrop -
+XPUB_NODROP 69 bool w 0 xpub_nodrop 0..
     A message that a subscriber has no room for waits, and is not dropped for him.
-XPUB_MANUAL 71 bool w 0 xpub_manual -
+XPUB_MANUAL 71 bool w 0 xpub_manual 0..
     Subscriptions take effect when the program says so.
 XPUB_WELCOME_MSG 72 bytes w - xpub_welcome_message -
     The first message to each new subscriber.
 STREAM_NOTIFY 73 bool w 1 stream_notify -
     An empty message says that a peer came or went.
-INVERT_MATCHING 74 bool rw 0 invert_matching -
+INVERT_MATCHING 74 bool rw 0 invert_matching -2147483648..
     Messages that do not match are delivered, those that do are not.
 HEARTBEAT_IVL 75 int rw 0 heartbeat_interval_ms 0..
     Time between PINGs; 0: none.
@@ -145,7 +146,7 @@ HEARTBEAT_TTL 76 int rw 0 heartbeat_ttl_ms 0..6553599
     Silence after which the peer shall give up on us.
 HEARTBEAT_TIMEOUT 77 int rw -1 heartbeat_timeout_ms -1..
     Silence after a PING that ends the connection; -1: as HEARTBEAT_IVL.
-XPUB_VERBOSER 78 bool w 0 xpub_verboser -
+XPUB_VERBOSER 78 bool w 0 xpub_verboser 0..
     The same as XPUB_VERBOSE, and for the end of subscriptions.
 CONNECT_TIMEOUT 79 int rw 0 connect_timeout_ms 0..
     How long an attempt to connect may take; 0: as long as the system lets it.
@@ -171,17 +172,17 @@ GSSAPI_SERVICE_PRINCIPAL_NAMETYPE 91 int rw 0 - -
     Not supported here.
 BINDTODEVICE 92 str rw - bind_to_device -
     The network interface to use.
-ZAP_ENFORCE_DOMAIN 93 bool rw 0 zap_enforce_domain -
+ZAP_ENFORCE_DOMAIN 93 bool rw 0 zap_enforce_domain -2147483648..
     Peers are authenticated only where there is a domain, and refused where nobody answers.
-LOOPBACK_FASTPATH 94 bool rw 0 - -
+LOOPBACK_FASTPATH 94 bool rw 0 - -2147483648..
     Accepted, means nothing here: of Windows.
 METADATA 95 str w - metadata -
     A property that peers are told, NAME:VALUE; may be given more than once.
-MULTICAST_LOOP 96 bool rw 1 multicast_loop -
+MULTICAST_LOOP 96 bool rw 1 multicast_loop -2147483648..
     A RADIO's datagrams come back to this machine.
 ROUTER_NOTIFY 97 int rw 0 router_notify 0..3
     An empty message says that a peer came (1) or went (2).
-XPUB_MANUAL_LAST_VALUE 98 bool w 0 xpub_manual_last_value -
+XPUB_MANUAL_LAST_VALUE 98 bool w 0 xpub_manual_last_value 0..
     As XPUB_MANUAL, and what is sent next goes to the last subscriber alone.
 SOCKS_USERNAME 99 str rw - socks_username -
     For the proxy.
@@ -201,7 +202,7 @@ WSS_HOSTNAME 106 str w - wss_hostname -
     The name that the server's certificate must have.
 WSS_TRUST_SYSTEM 107 bool w 0 wss_trust_system -
     Trust what the system trusts.
-ONLY_FIRST_SUBSCRIBE 108 bool w 0 only_first_subscribe -
+ONLY_FIRST_SUBSCRIBE 108 bool w 0 only_first_subscribe 0..
     Accepted, means nothing here: only a message of one part can be a subscription.
 RECONNECT_STOP 109 int rw 0 reconnect_stop 0..7
     When not to connect again: 1 refused, 2 handshake failed, 4 after a disconnect.
@@ -215,7 +216,7 @@ BUSY_POLL 113 int w 0 - -
     Accepted, means nothing here.
 HICCUP_MSG 114 bytes w - hiccup_message -
     What the program receives when a connection broke and will be tried again.
-XSUB_VERBOSE_UNSUBSCRIBE 115 bool w 0 xsub_verbose_unsubscribe -
+XSUB_VERBOSE_UNSUBSCRIBE 115 bool w 0 xsub_verbose_unsubscribe 0..
     Every end of a subscription is passed on, also one that is not the last.
 TOPICS_COUNT 116 int r - - -
     How many different prefixes are subscribed to here.

@@ -23,7 +23,7 @@ STR: Final = "str"
 KEY: Final = "key"
 FD: Final = "fd"
 
-_INT_MAX: Final = {INT: (1 << 31) - 1, INT64: (1 << 63) - 1, BOOL: 1}
+_INT_MAX: Final = {INT: (1 << 31) - 1, INT64: (1 << 63) - 1, BOOL: (1 << 31) - 1}
 _KEY_BYTES: Final = 32
 _KEY_CHARACTERS: Final = 40
 _UNSUPPORTED: Final = "Not supported here."
@@ -69,6 +69,8 @@ class Option:
         self.attribute = "" if attribute == "-" else attribute
         self.default: Any = _default(kind, default)
         least, _, most = span.partition("..")
+        if kind == BOOL and span == "-":
+            least, most = "0", "1"
         self.least = int(least) if least not in ("", "-") else -(1 << 31)
         self.most = int(most) if most else _INT_MAX.get(kind, 0)
         self.meaning = meaning.strip()
@@ -470,13 +472,9 @@ def _number(option: Option, given: Any) -> int | bool:
     if not isinstance(given, int):
         raise invalid(f"{option.name} takes a number, not {given!r}")
     value = int(given)  # also of an enum
-    if option.kind == BOOL:
-        if value not in (0, 1):
-            raise invalid(f"{option.name} is 0 or 1, not {value}")
-        return bool(value)
     if not option.least <= value <= option.most:
         raise invalid(f"{option.name} is {option.least} to {option.most}, not {value}")
-    return value
+    return bool(value) if option.kind == BOOL else value
 
 
 def _key(option: Option, value: bytes) -> bytes:
