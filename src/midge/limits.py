@@ -26,7 +26,14 @@ RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
 CONTROL_PACKET_BYTES_MAX: Final = 100_000
 #: Acknowledgements, PINGREQ and DISCONNECT larger than this are refused at their header.
 SIMPLE_PACKET_BYTES_MAX: Final = 10_000
-#: How long a new connection may take to send its whole CONNECT.
+#: Connections that are in a handshake of TLS, WebSockets or the PROXY protocol; one more is
+#: refused. Each has some 50 KiB of OpenSSL's.
+HANDSHAKES_MAX: Final = 1000
+#: The longest request that may ask for a WebSocket.
+WEBSOCKET_HEADER_BYTES_MAX: Final = 8192
+#: How often certificates are looked at, whether they are other files.
+TLS_LOOK_S: Final = 5.0
+#: How long a new connection may take to send its whole CONNECT, and for a handshake before it.
 CONNECT_TIMEOUT_S: Final = 10.0
 
 # -- defaults of the broker (Mosquitto's, where it has the option) ------------------------------

@@ -27,6 +27,9 @@ class Hooks:
     def not_admitted(self, address: str, limit: str) -> None:
         """A network connection was refused because of ``limit``."""
 
+    def not_shaken(self, address: str, port: int, listener: str, text: str) -> None:
+        """A connection never got as far as MQTT: TLS, WebSocket or PROXY failed, and why."""
+
     def failed(self, link: Link, error: Exception) -> None:
         """Handling a client's bytes raised: a fault of the broker's own."""
 

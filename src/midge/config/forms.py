@@ -93,9 +93,9 @@ def _bind_address(reader: Reader, given: Given) -> None:
 def _protocol(reader: Reader, given: Given) -> None:
     """``protocol mqtt``."""
     protocol = read_word(given.line, given.name)
-    if protocol in ("websockets", "http_api"):
+    if protocol == "http_api":
         raise unsupported(f"{given.name} {protocol}")
-    if protocol != "mqtt":
+    if protocol not in ("mqtt", "websockets"):
         raise invalid(given.name, protocol)
     reader.assign(given, "protocol", protocol)
 

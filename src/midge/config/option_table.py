@@ -88,7 +88,7 @@ plugin                       text     -            security later - -
     Load a plugin.
 plugin_load                  own      -            general  later - -
     Load a plugin and give it a name for plugin_use.
-psk_file                     text     -            security later r psk_file
+psk_file                     text     -            security works r psk_file
     File with the pre-shared keys of TLS-PSK.
 queue_qos0_messages          bool     false        general  works r queue_qos0
     Also hold QoS 0 messages for clients that are away.
@@ -212,44 +212,44 @@ socket_domain                 own  -     default  works - socket_domain
     Listen only on ipv4 or only on ipv6.
 use_username_as_clientid      bool false default  works r use_username_as_client_id
     A client's user name is its client id.
-websockets_origin             text -     listener later r websockets_origins
+websockets_origin             text -     listener works r websockets_origins
     An origin that WebSocket connections may come from.
 """
 
 TLS: Final = """
-cafile                          text -     listener later r cafile
+cafile                          text -     listener works r cafile
     File with the certificates of the authorities that client certificates are checked with.
-capath                          text -     default  later r capath
+capath                          text -     default  works r capath
     Directory with such certificates.
-certfile                        text -     default  later r certfile
+certfile                        text -     default  works r certfile
     File with the certificate of the broker.
-ciphers                         text -     default  later r ciphers
+ciphers                         text -     default  works r ciphers
     Ciphers that are offered up to TLS 1.2.
 ciphers_tls1.3                  text -     default  later r ciphers_tls13
     Ciphers that are offered with TLS 1.3.
-crlfile                         text -     default  later r crlfile
+crlfile                         text -     default  works r crlfile
     File with certificates that were revoked.
 dhparamfile                     text -     general  inert - -
     Was removed: the parameters are chosen automatically.
-disable_client_cert_date_checks bool false listener later r disable_client_cert_date_checks
+disable_client_cert_date_checks bool false listener works r disable_client_cert_date_checks
     Accept client certificates that have expired or are not valid yet.
-keyfile                         text -     default  later r keyfile
+keyfile                         text -     default  works r keyfile
     File with the key of the broker's certificate.
-psk_hint                        text -     default  later - psk_hint
+psk_hint                        text -     default  works - psk_hint
     Use TLS-PSK with this hint.
-require_certificate             bool false default  later r require_certificate
+require_certificate             bool false default  works r require_certificate
     Only take clients with a valid certificate.
 tls_engine                      text -     default  later - tls_engine
     OpenSSL engine to use.
 tls_engine_kpass_sha1           text -     default  later - tls_engine_kpass_sha1
     Hash of the password of a key in the engine.
-tls_keyform                     text pem   default  later - tls_keyform
+tls_keyform                     text pem   default  works - tls_keyform
     Form of the key: pem or engine.
-tls_version                     text -     listener later - tls_version
+tls_version                     text -     listener works - tls_version
     The lowest version of TLS that is accepted.
-use_identity_as_username        bool false default  later r use_identity_as_username
+use_identity_as_username        bool false default  works r use_identity_as_username
     The common name of a client's certificate is its user name.
-use_subject_as_username         bool false default  later r use_subject_as_username
+use_subject_as_username         bool false default  works r use_subject_as_username
     The subject of a client's certificate is its user name.
 """
 

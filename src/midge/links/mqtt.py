@@ -67,6 +67,8 @@ class MqttLink(Link):
         identity: as whom it came in, where there is somebody to ask about it.
         closing: write what is queued, then close.
         authentication: an exchange of AUTH packets that is under way.
+        certified: who the client is according to its certificate; ``None`` where it has none that
+            counts.
         waiting: a decision without which nothing more of this client is handled.
         rested_until: it comes faster than its rate limit, and is not read before this.
     """
@@ -83,6 +85,7 @@ class MqttLink(Link):
         "address",
         "auth_method",
         "authentication",
+        "certified",
         "client_id",
         "closing",
         "connection",
@@ -109,6 +112,7 @@ class MqttLink(Link):
     ) -> None:
         super().__init__(broker)
         settings = broker.settings
+        self.certified: str | None = None
         self.connection = Connection(
             SERVER, 0, settings.packet_bytes_max, now, settings.connect_timeout_s
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midge.auth.acl_rules import never_written
-from midge.auth.base import ALLOW, PENDING, WILL, Decision, Identity, Pending
+from midge.auth.base import ALLOW, CERTIFICATE, PENDING, WILL, Decision, Identity, Pending
 from midge.auth.extended import ALLOW as STEP_ALLOW
 from midge.auth.extended import CONTINUE, Exchange, Step
 from midge.broker.permission import may_get
@@ -56,8 +56,16 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
     client_id = packet.client_id
     if not client_id:
         client_id = _new_client_id(link)
+    username = packet.username
+    if link.listener.use_identity_as_username or link.listener.use_subject_as_username:
+        # What it says of itself does not count.
+        username = link.certified
+        if username is None:
+            text = "its certificate does not say who it is"
+            refuse(link, client_id, int(Reason.NOT_AUTHORIZED), text, now)
+            return
     if link.listener.use_username_as_client_id:
-        if not packet.username:
+        if not username:
             refuse(
                 link,
                 client_id,
@@ -66,7 +74,7 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
                 now,
             )
             return
-        client_id = packet.username
+        client_id = username
     prefix = link.broker.settings.client_id_prefix
     if prefix is not None and not client_id.startswith(prefix):
         text = f"its client id does not begin with {prefix!r}, as clientid_prefixes demands"
@@ -77,7 +85,7 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
         _begin_exchange(link, packet, client_id, method, now)
         return
     broker = link.broker
-    link.identity = _identity(link, client_id, packet.username)
+    link.identity = _identity(link, client_id, username)
     if broker.authenticator is None:
         accept(link, packet, client_id, None, now)
         return
@@ -89,13 +97,17 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
 
 
 def _identity(link: MqttLink, client_id: str, username: str | None) -> Identity:
-    return Identity(
+    identity = Identity(
         client_id,
         username,
         link.address,
         link.listener.name(link.listener_port),
         anonymous_allowed(link.broker.settings, link.listener),
     )
+    listener = link.listener
+    if listener.use_identity_as_username or listener.use_subject_as_username:
+        identity.proof = CERTIFICATE
+    return identity
 
 
 def _wait(link: MqttLink, packet: p.Connect, client_id: str, decision: Decision) -> None:

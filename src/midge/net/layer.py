@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from midge.net.stream import Handler, Stream
+    from midge.net.stream import Handler
 
 
 class Below(Protocol):
     """A stream that also knows where its peer is."""
 
-    full: bool
+    @property
+    def full(self) -> bool:
+        """See :class:`midge.net.stream.Stream`, also for the verbs."""
+        ...
 
     def peer(self) -> tuple[str, int]:
         """Address and port of the peer; a Unix socket has neither."""
         ...
 
     def write(self, data: bytes) -> None:
-        """See :class:`midge.net.stream.Stream`, also for the other verbs."""
+        """Send."""
         ...
 
     def pause_reading(self) -> None: ...
@@ -45,7 +48,7 @@ class Layer:
         secured: the peer's connection is encrypted.
     """
 
-    __slots__ = ("_opened", "_refused", "above", "below", "closed", "secured", "username")
+    __slots__ = ("_opened", "_refused", "_told", "above", "below", "closed", "secured", "username")
 
     def __init__(
         self,
@@ -66,20 +69,25 @@ class Layer:
         self.secured: bool = getattr(below, "secured", False)
         self._opened = opened
         self._refused = refused
+        self._told = False  # that it is ready, or never will be
 
     def ready(self) -> None:
         """The handshake is done."""
+        self._told = True
         self.above = self._opened(self)
         if self.above is None:
             self.below.abort()
 
     def fail(self, text: str) -> None:
         """The peer does not speak what it should, or broke it: cut it off, and say why."""
-        if self.closed:
-            return
-        if self.above is None:
-            self._refused(self, text)
+        self.refuse(text)
         self.below.abort()
+
+    def refuse(self, text: str) -> None:
+        """It will never be ready; told once."""
+        if not self._told:
+            self._told = True
+            self._refused(self, text)
 
     # -- as the handler of what is below --------------------------------------------------------
 
@@ -99,6 +107,7 @@ class Layer:
             self.closed = True
             above = self.above
             self.above = None
+            self.refuse(text or "the connection was closed")
             if above is not None:
                 above.stream_closed(text)
 
@@ -132,8 +141,3 @@ class Layer:
     def abort(self) -> None:
         """Close at once."""
         self.below.abort()
-
-
-def as_stream(layer: Layer) -> Stream:
-    """A layer as the stream that it is; for type checkers, which see a property in ``full``."""
-    return layer  # type: ignore[return-value]

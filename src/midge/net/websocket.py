@@ -147,7 +147,7 @@ class WebSocketLayer(Layer):
                 % (status, len(body))
             ) + body
         self.below.write(reply)
-        self._refused(self, text)
+        self.refuse(text)
         self.below.close()
 
     def _goodbye(self, code: int) -> None:

@@ -11,18 +11,24 @@ import dataclasses
 import errno
 import os
 import socket
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from midge.auth import psk_file
+from midge.errors import ConfigError
+from midge.limits import WEBSOCKET_HEADER_BYTES_MAX
 from midge.mqtt.reasons import Reason
 from midge.net.listener import open_tcp, open_unix
+from midge.net.tls import TlsKeeper, TlsLayer, make_context
 from midge.server import log_lines as lines
 
 if TYPE_CHECKING:
     import asyncio
+    from ssl import SSLContext
 
     from midge.config.settings import Configuration, ListenerSettings
     from midge.server.logs import Log
-    from midge.server.mqtt_server import MqttServer
+    from midge.server.mqtt_server import MakeLayer, MqttServer
 
 
 class OpenListener:
@@ -32,10 +38,11 @@ class OpenListener:
         settings: its own; a reload changes them in place, so that clients see it.
         sockets: they listen; connections wait in the system until the listener is served.
         servers: those that accept from them, once it is served.
+        tls: what TLS is spoken with; ``None`` where it is not.
         inherited: the sockets are those of another listener as well.
     """
 
-    __slots__ = ("inherited", "servers", "settings", "sockets")
+    __slots__ = ("inherited", "servers", "settings", "sockets", "tls")
 
     def __init__(
         self, settings: ListenerSettings, sockets: list[socket.socket], inherited: bool = False
@@ -44,6 +51,28 @@ class OpenListener:
         self.settings = settings
         self.sockets = sockets
         self.servers: list[asyncio.Server] = []
+        self.tls: TlsKeeper | None = None
+        if settings.certfile is not None or settings.psk_hint is not None:
+            self.tls = TlsKeeper(settings, psk_keys(settings))
+
+    def layers(self) -> list[MakeLayer]:
+        """What stands between a connection and MQTT, the lowest first."""
+        made: list[MakeLayer] = []
+        settings = self.settings
+        if self.tls is not None:
+            context = self.tls.context
+            made.append(
+                lambda below, opened, refused: TlsLayer(below, settings, context, opened, refused)
+            )
+        if settings.protocol == "websockets":
+            from midge.net.websocket import WebSocketLayer  # needs a library of its own
+
+            made.append(
+                lambda below, opened, refused: WebSocketLayer(
+                    below, settings.websockets_origins, WEBSOCKET_HEADER_BYTES_MAX, opened, refused
+                )
+            )
+        return made
 
     def heir(self, settings: ListenerSettings) -> OpenListener:
         """Another listener on the same sockets, which stay open when this one is closed."""
@@ -87,6 +116,10 @@ class Listeners:
         for settings in configuration.listeners:
             try:
                 self.all.append(self.open_one(settings))
+            except ConfigError as error:
+                self._log.error(str(error))
+                self.close()
+                return False
             except OSError as error:
                 if configuration.local_only and error.errno in (
                     errno.EADDRNOTAVAIL,
@@ -103,7 +136,9 @@ class Listeners:
 
         Raises:
             OSError: that is not possible.
+            ConfigError: its TLS files cannot be used, or a library is missing.
         """
+        check_libraries(settings)
         if settings.unix_path is not None:
             sockets = [open_unix(settings.unix_path)]
             self._log.information(lines.opening_unix(settings.unix_path))
@@ -126,7 +161,9 @@ class Listeners:
     async def serve(self, server: MqttServer, listener: OpenListener) -> None:
         """Accept connections of a listener from here on."""
         for listening in listener.sockets:
-            listener.servers.append(await server.listen(listening, listener.settings))
+            listener.servers.append(
+                await server.listen(listening, listener.settings, listener.layers)
+            )
 
     def remove(self, server: MqttServer, listener: OpenListener, *, heir: bool = False) -> None:
         """Stop listening, and see those out who came in there: they are told, then closed.
@@ -141,16 +178,80 @@ class Listeners:
                 client.end(int(Reason.SERVER_SHUTTING_DOWN), "its listener was removed")
         server.wake()
 
-    def update(self, listener: OpenListener, settings: ListenerSettings) -> None:
-        """Let other settings go for a listener; those who are connected stay."""
+    def update(
+        self, listener: OpenListener, settings: ListenerSettings, context: SSLContext | None = None
+    ) -> None:
+        """Let other settings go for a listener; those who are connected stay.
+
+        Args:
+            context: what TLS is spoken with from here on, made of these settings.
+        """
         for field in dataclasses.fields(settings):
             setattr(listener.settings, field.name, getattr(settings, field.name))
+        if context is None:
+            listener.tls = None
+        elif listener.tls is None:
+            listener.tls = TlsKeeper(listener.settings, psk_keys(settings))
+        else:
+            listener.tls.take(context)
+
+    def look_at_files(self) -> None:
+        """Read certificates, keys, authorities and revocations again where they have changed."""
+        for listener in self.all:
+            keeper = listener.tls
+            if keeper is None or not keeper.changed():
+                continue
+            name = listener.settings.name()
+            try:
+                keeper.reload()
+            except ConfigError as error:
+                self._log.error(f"{error} The files used until now go on being used ({name}).")
+            else:
+                self._log.information(f"The TLS files of listener {name} were read again.")
 
     def close(self) -> None:
         """Stop listening everywhere."""
         for listener in self.all:
             listener.close()
         self.all = []
+
+
+def check_libraries(settings: ListenerSettings) -> None:
+    """Raise ConfigError where a listener needs a library that is not there."""
+    if settings.protocol == "websockets" and find_spec("wsproto") is None:
+        raise ConfigError(
+            "Error: protocol websockets needs the library wsproto: pip install 'midge[ws]'."
+        )
+
+
+def psk_keys(settings: ListenerSettings) -> dict[str, bytes] | None:
+    """The pre-shared keys of a listener; ``None`` where it has none.
+
+    Those of all listeners are given to each when the configuration is read.
+
+    Raises:
+        ConfigError: their file cannot be used.
+    """
+    path = settings.psk_file
+    if settings.psk_hint is None or path is None:
+        return None
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return psk_file.parse(file.read(), path)
+    except OSError as error:
+        raise ConfigError(f"Error: Unable to open psk_file '{path}': {error.strerror}.") from error
+
+
+def new_context(settings: ListenerSettings) -> SSLContext | None:
+    """What TLS is to be spoken with; ``None`` where it is not.
+
+    Raises:
+        ConfigError: a file cannot be used.
+    """
+    check_libraries(settings)
+    if settings.certfile is None and settings.psk_hint is None:
+        return None
+    return make_context(settings, psk_keys(settings))
 
 
 def why_not_open(settings: ListenerSettings, error: OSError) -> str:

@@ -49,12 +49,13 @@ _FEATURES: Final = {
 
 def features() -> list[str]:
     """What this version can do, as the registry of options has it (information)."""
+    import ssl
+
     from midge.config.options import OPTIONS, WORKS
 
-    return [
-        f"{name} support {'' if OPTIONS[option].support == WORKS else 'NOT '}available."
-        for name, option in _FEATURES.items()
-    ]
+    there = {name: OPTIONS[option].support == WORKS for name, option in _FEATURES.items()}
+    there["TLS-PSK"] = there["TLS-PSK"] and hasattr(ssl.SSLContext, "set_psk_server_callback")
+    return [f"{name} support {'' if has else 'NOT '}available." for name, has in there.items()]
 
 
 def running(version: str) -> str:
@@ -126,6 +127,11 @@ def connection_denied(address: str, limit: str = "max_connections") -> str:
     if limit == "global_max_connections":
         limit = "max_connections"  # Mosquitto has one line for both
     return f"Client connection from {address} denied: {limit} exceeded."
+
+
+def not_shaken(address: str, port: int, listener: str, text: str) -> str:
+    """A connection never got as far as MQTT."""
+    return f"Connection from {address}:{port} on {listener} ended in its handshake: {text}."
 
 
 def throttled(who: str, wait_s: float) -> str:

@@ -18,15 +18,25 @@ from typing import TYPE_CHECKING, Final
 
 from midge.broker.broker import Broker
 from midge.broker.rates import ConnectRates
-from midge.limits import OUTPUT_PIECES_MAX
+from midge.limits import CONNECT_TIMEOUT_S, HANDSHAKES_MAX, OUTPUT_PIECES_MAX
 from midge.links.mqtt import MqttLink
 from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from midge.broker.hooks import Hooks
     from midge.config.settings import ListenerSettings, Settings
+    from midge.net.layer import Below, Layer
+    from midge.net.stream import Handler
     from midge.server.durability import Durability
 
+    #: What a client's bytes come by: a transport, or the uppermost layer on one.
+    Carrier = Below
+    #: Makes a layer on a carrier: who is told that it is ready, and that it never will be.
+    MakeLayer = Callable[
+        [Carrier, Callable[[Layer], Handler | None], Callable[[Layer, str], None]], Layer
+    ]
 
 #: A chunk after a pause of this length is alone. Under load the next one comes sooner.
 ALONE_S: Final = 0.0001
@@ -47,11 +57,12 @@ class Client(MqttLink):
         server: MqttServer,
         listener: ListenerSettings,
         listener_port: int,
-        stream: AsyncioStream,
+        stream: Carrier,
         now: float,
     ) -> None:
         address, port = stream.peer()
         super().__init__(server.broker, listener, address, port, listener_port, now)
+        self.certified = getattr(stream, "username", None)
         self._server = server
         self._stream = stream
 
@@ -152,18 +163,32 @@ class MqttServer:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._servers: list[asyncio.Server] = []
+        self._shaking: dict[AsyncioStream, asyncio.TimerHandle] = {}
         self._counts: dict[int, int] = {}  # connections by listener, which lives as long as we do
 
     # -- listening ----------------------------------------------------------------------------
 
-    async def listen(self, listening: socket.socket, listener: ListenerSettings) -> asyncio.Server:
-        """Accept connections from a listening socket, until what is returned is closed."""
+    async def listen(
+        self,
+        listening: socket.socket,
+        listener: ListenerSettings,
+        layers: Callable[[], list[MakeLayer]] | None = None,
+    ) -> asyncio.Server:
+        """Accept connections from a listening socket, until what is returned is closed.
+
+        Args:
+            layers: asked for each connection what stands between it and MQTT, the lowest first;
+                ``None`` where nothing ever does.
+        """
         buffer = self._buffer
         name = listening.getsockname()
         port = name[1] if isinstance(name, tuple) else 0
 
-        def opened(stream: AsyncioStream) -> Client | None:
-            return self._open(stream, listener, port)
+        def opened(stream: AsyncioStream) -> Handler | None:
+            wanted = [] if layers is None else layers()
+            if not wanted:
+                return self._open(stream, listener, port)
+            return self._shake(stream, listener, port, wanted)
 
         def protocol() -> AsyncioStream:
             return AsyncioStream(buffer, opened)
@@ -175,7 +200,41 @@ class MqttServer:
         self._servers.append(server)
         return server
 
-    def _open(self, stream: AsyncioStream, listener: ListenerSettings, port: int) -> Client | None:
+    def _shake(
+        self,
+        stream: AsyncioStream,
+        listener: ListenerSettings,
+        port: int,
+        wanted: list[MakeLayer],
+    ) -> Handler | None:
+        """Put layers on a connection; it becomes a client when the uppermost is ready."""
+        if len(self._shaking) >= HANDSHAKES_MAX or not self._admits(stream, listener):
+            return None
+        timer = self._loop.call_later(CONNECT_TIMEOUT_S, self._too_slow, stream)
+        self._shaking[stream] = timer
+        name = listener.name(port)
+
+        def done() -> None:
+            waiting = self._shaking.pop(stream, None)
+            if waiting is not None:
+                waiting.cancel()
+
+        def refused(layer: Layer, text: str) -> None:
+            done()
+            self.broker.hooks.not_shaken(*layer.peer(), name, text)
+
+        def build(below: Carrier, index: int) -> Handler | None:
+            if index == len(wanted):
+                done()
+                return self._open(below, listener, port)
+            return wanted[index](below, lambda layer: build(layer, index + 1), refused)
+
+        return build(stream, 0)
+
+    def _too_slow(self, stream: AsyncioStream) -> None:
+        stream.abort()
+
+    def _open(self, stream: Carrier, listener: ListenerSettings, port: int) -> Client | None:
         if not self._admits(stream, listener):
             return None
         client = Client(self, listener, port, stream, self.now())
@@ -191,7 +250,7 @@ class MqttServer:
             self.clients.discard(client)
             self._counts[id(client.listener)] -= 1
 
-    def _admits(self, stream: AsyncioStream, listener: ListenerSettings) -> bool:
+    def _admits(self, stream: Carrier, listener: ListenerSettings) -> bool:
         broker = self.broker
         total = broker.settings.connections_max
         of_listener = listener.connections_max
@@ -206,7 +265,7 @@ class MqttServer:
             return False
         return self._comes_slowly_enough(stream)
 
-    def _comes_slowly_enough(self, stream: AsyncioStream) -> bool:
+    def _comes_slowly_enough(self, stream: Carrier) -> bool:
         rates = self.connect_rates
         rates.set_rate(self.broker.settings.connect_rate_limit)
         if not rates.rate:
@@ -311,6 +370,8 @@ class MqttServer:
         deadline = self.now() + timeout_s
         while self.clients and self.now() < deadline:
             await asyncio.sleep(0.01)
+        for stream in list(self._shaking):
+            stream.abort()
         for client in list(self.clients):
             client.abort()
         while self.clients and self.now() < deadline + 1.0:

@@ -58,6 +58,11 @@ class Narrator(Hooks):
         if self._connections:
             self.log.notice(lines.connection_denied(address, limit))
 
+    def not_shaken(self, address: str, port: int, listener: str, text: str) -> None:
+        """See :class:`Hooks`."""
+        if self._connections:
+            self.log.notice(lines.not_shaken(address, port, listener, text))
+
     def failed(self, link: Link, error: Exception) -> None:
         """See :class:`Hooks`."""
         who = link.endpoint()

@@ -19,10 +19,12 @@ from midge.config.diff import ReloadPlan
 from midge.config.diff import plan as plan_reload
 from midge.errors import ConfigError
 from midge.server import log_lines as lines
-from midge.server.listeners import OpenListener, why_not_open
+from midge.server.listeners import OpenListener, new_context, why_not_open
 from midge.server.logs import close_sinks, open_sinks, unopened
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from midge.config.settings import Configuration, ListenerSettings
     from midge.server.log_sinks import Sink
     from midge.server.security import Plan
@@ -35,11 +37,12 @@ _FAILED: Final = "Error: The configuration was not reloaded; the old one stays i
 class Reload:
     """One reload of one service."""
 
-    __slots__ = ("_opened", "_service")
+    __slots__ = ("_contexts", "_opened", "_service")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._opened: list[OpenListener] = []
+        self._contexts: dict[int, SSLContext | None] = {}  # by the listener's new settings
 
     async def carry_out(self) -> None:
         """Do it, or say in the log why not."""
@@ -68,6 +71,8 @@ class Reload:
 
     def _open_new(self, configuration: Configuration, plan: ReloadPlan) -> None:
         listeners = self._service.listeners
+        for change in (*plan.changed, *plan.unchanged):
+            self._contexts[id(change.new)] = new_context(change.new)
         for settings in plan.opened:
             try:
                 self._opened.append(listeners.open_one(settings))
@@ -126,7 +131,7 @@ class Reload:
         for change in (*plan.changed, *plan.unchanged):
             listener = listeners.of(change.old)
             if listener is not None:
-                listeners.update(listener, change.new)
+                listeners.update(listener, change.new, self._contexts[id(change.new)])
             in_use[id(change.new)] = change.old
         for settings in plan.closed:
             listener = listeners.of(settings)

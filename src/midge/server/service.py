@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from midge import __version__
 from midge.clock import SystemClock
 from midge.errors import ConfigError
-from midge.limits import SLICE_ENTRIES, STOP_TIMEOUT_S
+from midge.limits import SLICE_ENTRIES, STOP_TIMEOUT_S, TLS_LOOK_S
 from midge.server import log_lines as lines
 from midge.server import signals
 from midge.server.log_sinks import TopicSink
@@ -61,6 +61,7 @@ class Service:
 
     __slots__ = (
         "_again",
+        "_look",
         "_quiet",
         "_stop",
         "_supervisor",
@@ -102,6 +103,7 @@ class Service:
         self.reloading: asyncio.Task[None] | None = None
         self.narrator = Narrator(log, settings.connection_messages)
         self.server = MqttServer(settings, self.narrator)
+        self._look: asyncio.TimerHandle | None = None
         self.security = Security(self.server, loop, clock, log)
         self.topics = TopicSink(self._log_waits)
         self.upkeep = Upkeep(self.server, loop, clock, log)
@@ -120,6 +122,7 @@ class Service:
         for listener in self.listeners.all:
             await self.listeners.serve(self.server, listener)
         self.log.information(lines.running(__version__))
+        self._look_at_files()
         self._supervisor.ready(self._status())
         self._supervisor.watch(loop)
         await self._stop.wait()
@@ -145,7 +148,15 @@ class Service:
         self.upkeep.begin()
         return EXIT_OK
 
+    def _look_at_files(self) -> None:
+        """Certificates may be renewed at any time, and nobody need tell."""
+        if any(listener.tls is not None for listener in self.listeners.all):
+            self.listeners.look_at_files()
+        self._look = asyncio.get_running_loop().call_later(TLS_LOOK_S, self._look_at_files)
+
     async def _end(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
         self._supervisor.stopping()
         if self.reloading is not None:
             await self.reloading

@@ -49,6 +49,11 @@ ELSEWHERE = {
     "unit/server/test_log_sinks.py": "log_facility",
     "faces/test_operations.py": "connect_rate_limit log_dest sys_interval user pid_file",
     "faces/test_broker_command.py": "max_connections port socket_domain protocol listener",
+    "faces/test_listeners.py": (
+        "cafile capath certfile ciphers crlfile disable_client_cert_date_checks keyfile "
+        "psk_file psk_hint require_certificate tls_keyform tls_version "
+        "use_identity_as_username use_subject_as_username websockets_origin"
+    ),
     "unit/store/": "persistence persistence_location persistence_sync retained_persistence",
     "unit/config/test_mosquitto_conf.py": "include_dir bind_address set_tcp_nodelay",
 }

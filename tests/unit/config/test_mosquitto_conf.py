@@ -303,11 +303,9 @@ def test_an_error_carries_file_and_line() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "psk_file /etc/p",
-        "listener 1\ncertfile /etc/c",
         "plugin /usr/lib/p.so",
         "plugin_load name /usr/lib/p.so",
-        "listener 1\nprotocol websockets",
+        "listener 1\nprotocol http_api",
         "listener 1\nmount_point x/",
         "log_dest dlt",
         "listener 1\nenable_proxy_protocol 2",
