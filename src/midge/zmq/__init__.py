@@ -29,6 +29,7 @@ from midge.zmq.frame import Frame, Message
 from midge.zmq.poll import Poller, select, zmq_poll
 from midge.zmq.proxying import device, proxy, proxy_steerable
 from midge.zmq.socket import COPY_THRESHOLD, Socket, SyncSocket
+from midge.zmq.stopwatch import Stopwatch
 from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker
 from midge.zmq.version import (
     __revision__,
@@ -41,6 +42,7 @@ from midge.zmq.version import (
 
 #: The newer socket types are there.
 DRAFT_API: Final = True
+PYZMQ_DRAFT_API: Final = True
 #: The longest path of an ipc endpoint.
 IPC_PATH_MAX_LEN: Final = 107
 
@@ -53,6 +55,16 @@ def has(capability: str) -> bool:
     if name in ("ws", "wss"):
         return _installed("wsproto")
     return name in ("ipc", "draft", "tcp", "inproc", "udp")
+
+
+def get_includes() -> list[str]:
+    """Directories with libzmq's headers: none, for there is no libzmq to build against."""
+    return []
+
+
+def get_library_dirs() -> list[str]:
+    """Directories with libzmq itself: none."""
+    return []
 
 
 def _installed(module: str) -> bool:
@@ -75,6 +87,7 @@ __all__ = [
     "COPY_THRESHOLD",
     "DRAFT_API",
     "IPC_PATH_MAX_LEN",
+    "PYZMQ_DRAFT_API",
     "_FINISHED_TRACKER",
     "Again",
     "Context",
@@ -87,6 +100,7 @@ __all__ = [
     "NotDone",
     "Poller",
     "Socket",
+    "Stopwatch",
     "SyncContext",
     "SyncSocket",
     "ZMQBaseError",
@@ -100,6 +114,8 @@ __all__ = [
     "curve_keypair",
     "curve_public",
     "device",
+    "get_includes",
+    "get_library_dirs",
     "has",
     "proxy",
     "proxy_steerable",

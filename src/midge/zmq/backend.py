@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from midge.zmq import (
+    IPC_PATH_MAX_LEN,
+    PYZMQ_DRAFT_API,
     Context,
     Frame,
+    Message,
     Socket,
     curve_keypair,
     curve_public,
@@ -17,12 +20,12 @@ from midge.zmq import (
     zmq_version_info,
 )
 
-PYZMQ_DRAFT_API = True
-
 __all__ = [
+    "IPC_PATH_MAX_LEN",
     "PYZMQ_DRAFT_API",
     "Context",
     "Frame",
+    "Message",
     "Socket",
     "curve_keypair",
     "curve_public",

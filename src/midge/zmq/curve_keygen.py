@@ -10,7 +10,9 @@ from midge.zmq.curve import curve_keypair, curve_public
 
 def main() -> None:
     """Print the keys."""
-    parser = argparse.ArgumentParser("python3 -m midge.zmq.curve_keygen", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python3 -m midge.zmq.curve_keygen", description="Print a new pair of keys for CURVE."
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument("--secret", help="print the public key of this secret one")
     given = parser.parse_args()

@@ -1,18 +1,27 @@
-"""Frame: one part of a message, with what is known of where it came from."""
+"""Frame: one part of a message, with what is known of where it came from.
+
+A frame is a ``bytearray``, because before Python 3.12 nothing else written in Python is a buffer,
+and programs ask for one: ``numpy.frombuffer(socket.recv(copy=False))``, and write into the array.
+That costs a copy, where pyzmq has it in ``Frame.bytes``. What a program made a frame of is kept as
+well, and sent as it is, without a copy.
+"""
 
 from __future__ import annotations
 
 import builtins
 import errno
+import weakref
 from threading import Event
-from typing import Any
+from typing import Any, Final
 
-from midge.zmq.attributes import LateAttributes
+from midge.zmq.constants import MessageOption
 from midge.zmq.error import ZMQError
 from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker, Tracked
 
+_NOTHING_KNOWN: Final[dict[str, builtins.bytes]] = {}
 
-class Frame(LateAttributes):
+
+class Frame(bytearray):
     """One part of a message.
 
     What a peer said at its handshake, and what an authenticator found out about it, is there by
@@ -21,16 +30,28 @@ class Frame(LateAttributes):
     Attributes:
         more: another part of the same message follows.
         tracker: tells when it is done with; ``None`` where nobody asked for that.
+        tracker_event: what the tracker waits for.
     """
+
+    __slots__ = (
+        "_buffer",
+        "_given",
+        "_group",
+        "_metadata",
+        "_routing_id",
+        "more",
+        "tracker",
+        "tracker_event",
+    )
 
     more: bool
     tracker: MessageTracker | None
     tracker_event: Event | None
-    _data: Any
+    _given: Any
+    _buffer: weakref.ref[memoryview] | None
     _metadata: dict[str, builtins.bytes]
     _routing_id: int
     _group: builtins.bytes
-    _failed_init: bool
 
     def __init__(
         self,
@@ -49,6 +70,7 @@ class Frame(LateAttributes):
 
         Raises:
             TypeError: for text, and what is no buffer.
+            BufferError: for a buffer that is not contiguous.
         """
         if isinstance(data, str):
             raise TypeError("str is not allowed: encode it first, or use send_string")
@@ -56,13 +78,14 @@ class Frame(LateAttributes):
             data = data._data
         if data is None:
             data = b""
-        elif not isinstance(data, bytes):
-            memoryview(data)
+        elif type(data) is not bytes and not memoryview(data).contiguous:
+            raise BufferError("the buffer of a frame must be contiguous")
+        bytearray.__init__(self, data)
         self.more = False
-        self._metadata = {}
+        self._buffer = None
+        self._metadata = _NOTHING_KNOWN
         self._routing_id = 0
         self._group = b""
-        self._failed_init = False
         self.tracker = None
         self.tracker_event = None
         if track:
@@ -73,45 +96,49 @@ class Frame(LateAttributes):
                 data = held
             else:
                 self.tracker = _FINISHED_TRACKER
-        self._data = data
+        self._given = data
+
+    @property
+    def _data(self) -> Any:
+        """What is sent: what the program gave, or what was received."""
+        given = self._given
+        return builtins.bytes(memoryview(self)) if given is None else given
 
     @property
     def bytes(self) -> builtins.bytes:
         """The content as bytes."""
-        data = self._data
-        return data if type(data) is bytes else bytes(data)
+        data = self._given
+        if type(data) is builtins.bytes:
+            return data
+        return builtins.bytes(memoryview(self) if data is None else data)
 
     @property
     def buffer(self) -> memoryview:
-        """The content as a view, without a copy."""
-        return memoryview(self._data)
-
-    def __len__(self) -> int:
-        data = self._data
-        return len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        """The content as a view."""
+        kept = self._buffer
+        view = None if kept is None else kept()
+        if view is None:
+            view = memoryview(self)
+            self._buffer = weakref.ref(view)
+        return view
 
     def __bytes__(self) -> builtins.bytes:
         return self.bytes
 
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Frame):
-            return self.bytes == other.bytes
-        return NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.bytes)
+    # A frame is itself, whatever is in it, as pyzmq's are: it may be the key of a dictionary.
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __copy__(self) -> Frame:
         return self.fast_copy()
 
     def fast_copy(self) -> Frame:
         """Another frame with the same content."""
-        other = Frame(None)
-        other._data = self._data
-        other._metadata = self._metadata
+        other = received(self, self._metadata, self.more)
+        other._given = self._given
         other._routing_id = self._routing_id
         other._group = self._group
-        other.more = self.more
         other.tracker = self.tracker
         other.tracker_event = self.tracker_event
         return other
@@ -127,12 +154,14 @@ class Frame(LateAttributes):
                 if size >= limit:
                     amount, unit = size // divisor, letters
                     break
-            shown = f"{bytes(self.buffer[:12])!r}...{amount:.0f}{unit}"
+            shown = f"{self.bytes[:12]!r}...{amount:.0f}{unit}"
         return f"<{name}.{type(self).__name__}({shown})>"
+
+    __str__ = __repr__
 
     # -- properties -----------------------------------------------------------------------------
 
-    def __getitem__(self, key: str) -> Any:
+    def __getitem__(self, key: Any) -> Any:
         return self.get(key)
 
     def get(self, option: int | str) -> Any:
@@ -141,8 +170,6 @@ class Frame(LateAttributes):
         Raises:
             ZMQError: EINVAL where there is none of that name.
         """
-        from midge.zmq.constants import MessageOption
-
         if isinstance(option, int):
             if option == MessageOption.MORE:
                 return int(self.more)
@@ -191,6 +218,35 @@ class Frame(LateAttributes):
     @routing_id.setter
     def routing_id(self, routing_id: int) -> None:
         self.set("routing_id", routing_id)
+
+    # Options of messages that tell nothing here, under pyzmq's names.
+    @property
+    def srcfd(self) -> int:
+        """A descriptor in libzmq; 0 here."""
+        return 0
+
+    @property
+    def shared(self) -> int:
+        """Whether copies share memory in libzmq; 0 here."""
+        return 0
+
+    SRCFD = srcfd
+    SHARED = shared
+
+
+def received(part: Any, metadata: dict[str, bytes], more: bool) -> Frame:
+    """The frame for a part that was received; :class:`Frame` without its questions."""
+    frame = Frame.__new__(Frame)
+    bytearray.__init__(frame, part)
+    frame.more = more
+    frame._buffer = None
+    frame._given = None
+    frame._metadata = metadata
+    frame._routing_id = 0
+    frame._group = b""
+    frame.tracker = None
+    frame.tracker_event = None
+    return frame
 
 
 Message = Frame

@@ -13,7 +13,7 @@ from typing import Any, Final
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import Errno, Flag
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
-from midge.zmq.frame import Frame
+from midge.zmq.frame import _NOTHING_KNOWN, Frame, received
 from midge.zmq.socket_base import BY_GROUP, SocketBase
 from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker, Tracked
 
@@ -220,11 +220,7 @@ class Transfer(SocketBase):
         return self._frame(part)
 
     def _frame(self, part: Any) -> Frame:
-        frame = Frame(part)
-        frame.more = self._rcvmore
-        if self._last_metadata:
-            frame._metadata = self._last_metadata
-        return frame
+        return received(part, self._last_metadata or _NOTHING_KNOWN, self._rcvmore)
 
     def _take_into(self, buffer: Any, nbytes: int, flags: int) -> int:
         view = memoryview(buffer)
