@@ -285,7 +285,7 @@ class Net:
                     assert pipe.dirty
                     pipe.dirty = False
                     owner = pipe.owner
-                    if isinstance(owner, Wire):
+                    if isinstance(owner, Wire) and pipe in owner.pipes:
                         owner.told[owner.pipes.index(pipe)] = True
                 pattern.dirty.clear()
                 pattern.resumed.clear()
