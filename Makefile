@@ -24,7 +24,7 @@ $(READY): pyproject.toml scripts/setup scripts/setup-peers package.json
 	@touch $(READY)
 
 run: $(READY)
-	$(BIN)/midge broker
+	PUID=$$(id -u) $(BIN)/midge broker  # as whoever calls: a checkout may be nobody else's to read
 
 test: $(READY)
 	$(BIN)/python -m pytest -q --durations=10
