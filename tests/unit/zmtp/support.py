@@ -9,12 +9,16 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from midge.zmtp import commands, frames
 from midge.zmtp import events as ev
-from midge.zmtp.connection import Connection
+from midge.zmtp.connection import READY, Connection
 from midge.zmtp.curve import key_pair
+from midge.zmtp.greeting import OPENING, rest_of_greeting
+from midge.zmtp.metadata import encode_metadata
 from midge.zmtp.settings import Settings
 
 NOW = 1000.0
+MECHANISMS = ["NULL", "PLAIN", "CURVE"]
 
 messages = st.one_of(
     st.binary(max_size=300),
@@ -102,3 +106,60 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     """``data`` in pieces, cut at ``places`` modulo its length."""
     at = sorted({place % (len(data) + 1) for place in places} | {0, len(data)})
     return [data[a:b] for a, b in pairwise(at)]
+
+
+def shaken(mechanism: str, ours: str, theirs: str) -> tuple[Connection, Connection]:
+    """Two connections that have shaken hands with ``mechanism``; the second is the server."""
+    if mechanism == "NULL":
+        return pair(ours, theirs)
+    make = plain_settings if mechanism == "PLAIN" else curve_settings
+    client_settings, server_settings = make(ours, theirs)
+    client, server = connect(client_settings, 3), connect(server_settings, 4)
+    _, seen = exchange(client, server)
+    if mechanism == "PLAIN":
+        only(seen, ev.ZapRequest)
+        assert server.zap_reply(200, NOW) == []
+        exchange(client, server)
+    assert client.state == server.state == READY
+    return client, server
+
+
+def send(connection: Connection, message: bytes | list[bytes]) -> None:
+    if isinstance(message, bytes):
+        connection.send(message)
+    else:
+        connection.send_multipart(message)
+
+
+def opened(socket_type: str = "PULL", peer_type: bytes = b"PUSH") -> Connection:
+    """A connection that has shaken hands with bytes written here by hand."""
+    connection = connect(Settings(socket_type))
+    ready = commands.READY + encode_metadata([("Socket-Type", peer_type)])
+    wire = OPENING + rest_of_greeting("NULL", False) + frames.encode_frame(frames.COMMAND, ready)
+    only(connection.receive_data(wire, NOW), ev.Ready)
+    taken(connection)
+    return connection
+
+
+def exchange_opening(client: Connection, server: Connection) -> None:
+    """Carry the greetings, and leave the client's HELLO in its queue."""
+    client_opening, server_opening = taken(client), taken(server)
+    client.receive_data(server_opening, NOW)
+    server.receive_data(client_opening, NOW)
+    client_rest, server_rest = taken(client), taken(server)
+    server.receive_data(client_rest, NOW)
+    client.receive_data(server_rest, NOW)
+
+
+def described(events: list[ev.Event]) -> list[object]:
+    """Events as values that compare; messages one by one, since their batches may differ."""
+    out: list[object] = []
+    for event in events:
+        if isinstance(event, ev.Messages):
+            out += event.items
+        elif isinstance(event, (ev.Subscribe, ev.Cancel)):
+            out.append((type(event).__name__, event.prefix))
+        else:
+            assert isinstance(event, ev.Closed)
+            out.append((event.code, event.text))
+    return out
