@@ -64,19 +64,20 @@ class Prefixes(Lengths, Generic[T]):
 
     Attributes:
         everybody: who has the empty prefix.
+        table: who has each prefix; to look into, not to change.
     """
 
-    __slots__ = ("_bytes", "_of", "_owners", "everybody")
+    __slots__ = ("_bytes", "_of", "everybody", "table")
 
     def __init__(self) -> None:
         super().__init__()
-        self._owners: dict[bytes, dict[T, None]] = {}
+        self.table: dict[bytes, dict[T, None]] = {}
         self._of: dict[T, dict[bytes, None]] = {}  # the prefixes of each owner
         self._bytes: dict[T, int] = {}  # and how long they are together
         self.everybody: dict[T, None] = {}
 
     def __len__(self) -> int:
-        return len(self._owners)
+        return len(self.table)
 
     def add(self, prefix: bytes, owner: T) -> int:
         """Let an owner have a prefix: FIRST, FURTHER, AGAIN or REFUSED.
@@ -94,11 +95,11 @@ class Prefixes(Lengths, Generic[T]):
             return REFUSED
         self._bytes[owner] = size
         mine[prefix] = None
-        owners = self._owners.get(prefix)
+        owners = self.table.get(prefix)
         if owners is not None:
             owners[owner] = None
             return FURTHER
-        owners = self._owners[prefix] = {owner: None}
+        owners = self.table[prefix] = {owner: None}
         self._count_in(len(prefix))
         if not prefix:
             self.everybody = owners
@@ -114,11 +115,11 @@ class Prefixes(Lengths, Generic[T]):
         if not mine:
             del self._of[owner]
             del self._bytes[owner]
-        owners = self._owners[prefix]
+        owners = self.table[prefix]
         del owners[owner]
         if owners:
             return SHARED
-        del self._owners[prefix]
+        del self.table[prefix]
         self._count_out(len(prefix))
         if not prefix:
             self.everybody = {}
@@ -134,11 +135,11 @@ class Prefixes(Lengths, Generic[T]):
 
     def owners(self, prefix: bytes | None = None) -> list[T]:
         """Who has a prefix, or any."""
-        return list(self._of if prefix is None else self._owners.get(prefix, ()))
+        return list(self._of if prefix is None else self.table.get(prefix, ()))
 
     def exactly(self, prefix: bytes) -> dict[T, None]:
         """Who has this very prefix; not to be changed."""
-        return self._owners.get(prefix, _NOBODY)
+        return self.table.get(prefix, _NOBODY)
 
     def match(self, head: bytes) -> dict[T, None]:
         """Who has a prefix that ``head`` begins with, each once; not to be changed."""
@@ -147,7 +148,7 @@ class Prefixes(Lengths, Generic[T]):
             return _NOBODY
         if type(head) is not bytes:
             head = bytes(head[: lengths[-1]])
-        table = self._owners
+        table = self.table
         size = len(head)
         found: dict[T, None] | None = None
         own = False  # a table of our own, which may be added to
@@ -168,24 +169,28 @@ class Prefixes(Lengths, Generic[T]):
 
 
 class Wanted(Lengths):
-    """What one subscriber wants: prefixes, counted."""
+    """What one subscriber wants: prefixes, counted.
 
-    __slots__ = ("_times",)
+    Attributes:
+        times: how often each is wanted; to look into, not to change.
+    """
+
+    __slots__ = ("times",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._times: dict[bytes, int] = {}
+        self.times: dict[bytes, int] = {}
 
     def __len__(self) -> int:
-        return len(self._times)
+        return len(self.times)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._times)
+        return iter(self.times)
 
     def add(self, prefix: bytes) -> bool:
         """Want a prefix once more; true when it was not wanted before."""
-        times = self._times.get(prefix, 0)
-        self._times[prefix] = times + 1
+        times = self.times.get(prefix, 0)
+        self.times[prefix] = times + 1
         if times:
             return False
         self._count_in(len(prefix))
@@ -193,13 +198,13 @@ class Wanted(Lengths):
 
     def remove(self, prefix: bytes) -> int:
         """Want it once less: LAST, SHARED (with an earlier wish of the same) or UNKNOWN."""
-        times = self._times.get(prefix, 0)
+        times = self.times.get(prefix, 0)
         if not times:
             return UNKNOWN
         if times > 1:
-            self._times[prefix] = times - 1
+            self.times[prefix] = times - 1
             return SHARED
-        del self._times[prefix]
+        del self.times[prefix]
         self._count_out(len(prefix))
         return LAST
 
@@ -210,7 +215,7 @@ class Wanted(Lengths):
             return False
         if type(head) is not bytes:
             head = bytes(head[: lengths[-1]])
-        wanted = self._times
+        wanted = self.times
         size = len(head)
         for length in lengths:
             if length > size:

@@ -11,13 +11,16 @@ XPUB and XSUB, which see and send subscriptions as messages, are in :mod:`midge.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from midge.patterns.errors import not_supported
 from midge.patterns.options import Options
 from midge.patterns.pattern import FULL, NO_PEER, TOO_MANY, UNWANTED, Pattern
 from midge.patterns.pipe import CANCEL, SUBSCRIBE, Command, Encoded, Pipe
 from midge.patterns.prefixes import LAST, REFUSED, Prefixes, Wanted
+
+#: What a batch of messages of one part is made of.
+ONE: Final = {bytes}
 
 
 class Publisher(Pattern):
@@ -66,13 +69,17 @@ class Publisher(Pattern):
         subscriptions = self._subscriptions
         lengths = subscriptions.lengths
         options = self.options
-        targets: Sequence[Pipe] | dict[Pipe, None]
+        targets: Sequence[Pipe] | dict[Pipe, None] | None
         if options.invert_matching or self._last_value is not None:
             targets = self._unusual_targets(item)
         elif lengths == (0,):
             targets = subscriptions.everybody
         else:
-            targets = subscriptions.match(item[0] if type(item) is list else item)
+            head = item[0] if type(item) is list else item
+            if len(lengths) == 1 and type(head) is bytes:
+                targets = subscriptions.table.get(head[: lengths[0]])
+            else:
+                targets = subscriptions.match(head)
         if not targets:
             self.dropped[NO_PEER] = self.dropped.get(NO_PEER, 0) + 1
             return True
@@ -217,10 +224,18 @@ class Sub(Subscriber):
         if lengths and not lengths[0] and not self.options.invert_matching:
             super().deliver(pipe, items)  # everything is wanted
             return
-        wanted = [item for item in items if self.is_wanted(item)]
+        wanted = self._wanted_of(items)
         super().deliver(pipe, wanted)
         if len(wanted) < len(items):
             self._drop(pipe, UNWANTED, len(items) - len(wanted))
+
+    def _wanted_of(self, items: Sequence[Any]) -> list[Any]:
+        lengths = self._wanted.lengths
+        if len(lengths) == 1 and not self.options.invert_matching and set(map(type, items)) == ONE:
+            size = lengths[0]
+            times = self._wanted.times
+            return [item for item in items if item[:size] in times]
+        return [item for item in items if self.is_wanted(item)]
 
     def is_wanted(self, item: Any) -> bool:
         """Whether we have subscribed to a message."""
