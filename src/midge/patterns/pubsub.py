@@ -107,33 +107,69 @@ class Publisher(Pattern):
         return True
 
     def send_many(self, items: Sequence[Any]) -> int:
-        """See :meth:`Pattern.send_many`; in one go where everybody wants everything."""
+        """See :meth:`Pattern.send_many`; each subscriber gets its lot in one go."""
         options = self.options
         if (
-            self._subscriptions.lengths != (0,)
-            or self._last_value is not None
+            self._last_value is not None
             or options.invert_matching
             or options.xpub_nodrop
             or options.conflate
         ):
             return super().send_many(items)
-        targets = self._subscriptions.everybody
-        what: Sequence[Any] = items if len(targets) == 1 else [Encoded(item) for item in items]
-        for pipe in targets:
-            outgoing = pipe.outgoing
-            room = len(what)
-            if pipe.send_mark:
-                room = max(min(room, pipe.send_mark - len(outgoing) - pipe.in_flight), 0)
-            if room < len(what):
-                pipe.active = False
-                self._drop(pipe, FULL, len(what) - room)
-                outgoing.extend(what[:room])
-            else:
-                outgoing.extend(what)
-            if room and not pipe.dirty:
-                pipe.dirty = True
-                self.dirty.append(pipe)
+        subscriptions = self._subscriptions
+        if subscriptions.lengths == (0,):
+            targets = subscriptions.everybody
+            lot: Sequence[Any] = items if len(targets) == 1 else [Encoded(item) for item in items]
+            for pipe in targets:
+                self._put_many(pipe, lot)
+        else:
+            for pipe, own in self._sorted(items).items():
+                self._put_many(pipe, own)
         return len(items)
+
+    def _sorted(self, items: Sequence[Any]) -> dict[Pipe, list[Any]]:
+        """Which of the messages are for whom; those for nobody are counted."""
+        subscriptions = self._subscriptions
+        table = subscriptions.table
+        lengths = subscriptions.lengths
+        size = lengths[0] if len(lengths) == 1 else -1
+        lots: dict[Pipe, list[Any]] = {}
+        missed = 0
+        for item in items:
+            head = item[0] if type(item) is list else item
+            if size >= 0 and type(head) is bytes:
+                targets = table.get(head[:size])
+            else:
+                targets = subscriptions.match(head)
+            if not targets:
+                missed += 1
+                continue
+            what = item if len(targets) == 1 else Encoded(item)
+            for pipe in targets:
+                lot = lots.get(pipe)
+                if lot is None:
+                    lots[pipe] = [what]
+                else:
+                    lot.append(what)
+        if missed:
+            self._drop(None, NO_PEER, missed)
+        return lots
+
+    def _put_many(self, pipe: Pipe, lot: Sequence[Any]) -> None:
+        """Put as many messages into the pipe as its mark allows, and drop the others."""
+        outgoing = pipe.outgoing
+        room = len(lot)
+        if pipe.send_mark:
+            room = max(min(room, pipe.send_mark - len(outgoing) - pipe.in_flight), 0)
+        if room < len(lot):
+            pipe.active = False
+            self._drop(pipe, FULL, len(lot) - room)
+            outgoing.extend(lot[:room])
+        else:
+            outgoing.extend(lot)
+        if room and not pipe.dirty:
+            pipe.dirty = True
+            self.dirty.append(pipe)
 
     def _unusual_targets(self, item: Any) -> list[Pipe]:
         head = item[0] if type(item) is list else item

@@ -98,21 +98,28 @@ def test_what_a_subscriber_has_no_room_for_is_dropped_for_him_alone(type_name: s
     assert sent(slow) == [b"4"]
 
 
+heads = st.sampled_from([b"", b"a", b"b", b"ab", memoryview(b"ab")])
+several_parts = st.tuples(heads, st.binary(max_size=1)).map(list)
+
+
 @given(
     st.integers(0, 6),
-    st.lists(st.integers(0, 4), min_size=1, max_size=3),
-    st.integers(0, 9),
-    st.sampled_from([b"", b"m"]),
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sets(st.sampled_from([b"", b"a", b"ab"]))), max_size=3
+    ),
+    st.lists(heads | several_parts, max_size=9),
 )
 def test_many_at_once_are_as_many_as_one_by_one(
-    mark: int, flights: list[int], count: int, prefix: bytes
+    mark: int, subscribers: list[tuple[int, set[bytes]]], items: list[Any]
 ) -> None:
     one, many = socket("PUB", send_mark=mark), socket("PUB", send_mark=mark)
-    pipes = [[subscriber(pub, prefix, in_flight=some) for some in flights] for pub in (one, many)]
-    items = [b"m%d" % number for number in range(count)]
+    pipes = [
+        [subscriber(pub, *sorted(wanted), in_flight=some) for some, wanted in subscribers]
+        for pub in (one, many)
+    ]
     for item in items:
         assert one.send(item)
-    assert many.send_many(items) == count
+    assert many.send_many(items) == len(items)
     assert [sent(pipe) for pipe in pipes[0]] == [sent(pipe) for pipe in pipes[1]]
     assert one.dropped == many.dropped
     assert [pipe.dropped for pipe in pipes[0]] == [pipe.dropped for pipe in pipes[1]]
