@@ -29,6 +29,7 @@ def test_a_pattern_knows_its_type(type_name: str) -> None:
     assert made.type_name == type_name
     assert made.peers() == []
     assert not made.can_receive()
+    assert made.subscriber_count() == made.topics_count() == 0
 
 
 def test_an_unknown_type_is_an_error() -> None:
@@ -123,11 +124,12 @@ def test_a_batch_from_one_peer_is_the_same_as_one_by_one() -> None:
     assert pull.receive_many(2) == [b"1", b"2"]
     assert pull.last_pipe is pipe
     assert pull.can_receive()
-    assert pull.receive_many(5) == [b"3"]
-    assert pull.receive_many(5) == []
+    assert pull.receive_many(1) == [b"3"]
     assert not pull.can_receive()
+    assert pull.receive_many(5) == []
     pull.deliver(pipe, [b"4"])
     assert pull.receive() == b"4"
+    assert pull.resumed == []  # nobody was paused
 
 
 def test_a_batch_from_several_peers_takes_turns() -> None:
@@ -214,10 +216,24 @@ def test_the_end_of_an_accepted_peer_is_told_by_those_types_that_tell_it(
     one = socket(type_name, disconnect_message=b"gone", stream_notify=False)
     pipe = peer(one, connecting)
     one.detach(pipe)
+    one.detach(pipe)
     if type_name in ("ROUTER", "SERVER", "PEER") and not connecting:
         assert received(one) == [[pipe.routing_id, b"gone"]]
     else:
         assert not one.can_receive()
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+def test_the_end_of_a_peer_without_anything_leaves_no_trace(type_name: str) -> None:
+    one = socket(type_name, stream_notify=False)
+    pipe = peer(one)
+    one.drained(pipe)
+    one.detach(pipe)
+    assert not pipe.active
+    assert not one.can_receive()
+    assert one.dropped == pipe.dropped == {}
+    one.drained(pipe)  # by a wire that was still at work
+    assert not pipe.active
 
 
 @pytest.mark.parametrize("type_name", RECEIVERS)
@@ -229,6 +245,9 @@ def test_conflating_is_for_those_types_that_can(type_name: str) -> None:
 def test_only_the_last_message_of_a_peer_is_kept_where_that_is_wanted() -> None:
     pull = socket("PULL", conflate=True)
     first, second = peer(pull), peer(pull)
+    pull.deliver(first, [b"0"])
+    assert pull.dropped == {}
+    assert pull.receive() == b"0"
     pull.deliver(first, [b"1", b"2"])
     pull.deliver(first, [b"3"])
     pull.deliver(second, [b"4"])
