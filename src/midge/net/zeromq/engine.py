@@ -167,9 +167,9 @@ class SocketEngine:
                 raise SocketError(errno.EINVAL, f"{endpoint} is no endpoint to connect to")
             pipe = self._new_pipe(endpoint, True)
             connector = Connector(self, endpoint, place, pipe, self._settings())
-            self._connectors.append(connector)
             if not self.options.immediate:
-                self.pattern.attach(connector.pipe)
+                self.pattern.attach(connector.pipe)  # which may say no
+            self._connectors.append(connector)
             connector.start()
         self.last_endpoint = endpoint
         self.turn()
@@ -514,9 +514,9 @@ class SocketEngine:
         wire = InprocWire(self, endpoint)
         wire.pipe = self._new_pipe(endpoint, True)
         wire.pipe.owner = wire
-        self._inproc.add(wire)
         if not self.options.immediate:
-            self.pattern.attach(wire.pipe)
+            self.pattern.attach(wire.pipe)  # which may say no
+        self._inproc.add(wire)
         listener = self.context.find_inproc(name, wire)
         if listener is not None:
             listener.engine.pair_up(wire)

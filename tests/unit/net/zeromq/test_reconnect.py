@@ -34,6 +34,25 @@ def test_a_first_connection_is_reported_step_by_step(world: World) -> None:
     assert {one[3] for one in world.seen} == {endpoint}
 
 
+@pytest.mark.parametrize("transport_name", ["tcp", "inproc"])
+def test_a_connect_that_the_socket_refuses_leaves_nothing_behind(
+    world: World, transport_name: str
+) -> None:
+    router = world.socket("ROUTER")
+    endpoint = f"tcp://127.0.0.1:{free_port()}" if transport_name == "tcp" else "inproc://nobody"
+    router.options.connect_routing_id = b"twin"
+    router.connect(endpoint)
+    router.options.connect_routing_id = b"twin"
+    with pytest.raises(SocketError) as caught:
+        router.connect(endpoint)
+    assert caught.value.errno == errno.EINVAL
+    assert len(router.pattern.peers()) == 1
+    router.disconnect(endpoint)
+    with pytest.raises(SocketError) as caught:
+        router.disconnect(endpoint)
+    assert caught.value.errno == errno.ENOENT
+
+
 def test_the_wait_stays_the_same_without_a_maximum(world: World) -> None:
     push = world.socket("PUSH", reconnect_interval_ms=100)
     push.connect(f"tcp://127.0.0.1:{free_port()}")
