@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: Modules that are all about an extra's library, and what that is. Nobody imports them before.
+EXTRAS = {"midge.net.websocket": "wsproto"}
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
@@ -86,7 +88,14 @@ def test_every_module_is_there_in_an_empty_environment(installed: Path) -> None:
     names = [name.removesuffix(".py").removesuffix("/__init__") for name in modules()]
     wanted = [name.replace("/", ".") for name in names if not name.endswith("__main__")]
     code = "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
-    run(str(installed / "python"), "-c", code, *wanted, cwd=installed)
+    plain = [name for name in wanted if name not in EXTRAS]
+    run(str(installed / "python"), "-c", code, *plain, cwd=installed)
+
+
+@pytest.mark.parametrize(("name", "library"), EXTRAS.items())
+def test_a_module_of_an_extra_says_what_it_misses(installed: Path, name: str, library: str) -> None:
+    code = f"try: import {name}\nexcept ModuleNotFoundError as error: print(error.name)"
+    assert run(str(installed / "python"), "-c", code, cwd=installed).strip() == library
 
 
 def test_the_version_is_said_once_and_the_same_everywhere(installed: Path) -> None:
