@@ -52,8 +52,6 @@ class Publisher(Pattern):
 
     def _forget(self, pipe: Pipe) -> None:
         self._subscriptions.remove_all(pipe)
-        if self._last_value is pipe:
-            self._last_value = None
 
     def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
         """See :meth:`Pattern.subscribed`."""

@@ -171,16 +171,18 @@ def test_a_last_value_goes_to_the_last_subscriber_alone() -> None:
     assert sent(late) == [b"A cached", b"A new"]
 
 
-def test_a_last_value_for_who_has_left_is_for_everybody_again() -> None:
+@pytest.mark.parametrize("leaves", ["late", "other"])
+def test_a_last_value_for_who_has_left_is_for_everybody_again(leaves: str) -> None:
     xpub = socket("XPUB", xpub_manual=True, xpub_manual_last_value=True)
-    early, late = peer(xpub), peer(xpub)
-    for pipe in (early, late):
+    early, other, late = peer(xpub), peer(xpub), peer(xpub)
+    for pipe in (early, other, late):
         xpub.subscribed(pipe, b"A")
         xpub.receive()
         xpub.subscribe(b"A")
-    xpub.detach(late)
+    xpub.detach(late if leaves == "late" else other)
+    received(xpub)
     xpub.send(b"A1")
-    assert sent(early) == [b"A1"]
+    assert (sent(early), sent(late)) == (([b"A1"], []) if leaves == "late" else ([], [b"A1"]))
 
 
 # -- XSUB --------------------------------------------------------------------------------------
@@ -227,6 +229,8 @@ def test_messages_go_to_every_publisher_and_are_dropped_for_who_is_full() -> Non
     assert xsub.send(b"nobody")
     assert xsub.dropped == {"no-peer": 1}
     first, second = peer(xsub), peer(xsub)
+    take(xsub, first)
+    assert first.active
     xsub.send(b"1")
     take(xsub, second)
     xsub.send(b"2")
