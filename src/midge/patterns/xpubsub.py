@@ -65,7 +65,9 @@ class XPub(Publisher):
             self.deliver(pipe, [b"\1" + prefix])
 
     def cancelled(self, pipe: Pipe, prefix: bytes) -> None:
-        """See :meth:`Pattern.cancelled`."""
+        """See :meth:`Pattern.cancelled`; the end of a peer has cancelled everything already."""
+        if not pipe.attached:
+            return
         options = self.options
         table = self._asked if options.xpub_manual else self._subscriptions
         what = table.remove(prefix, pipe)

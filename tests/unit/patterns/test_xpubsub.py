@@ -130,6 +130,7 @@ def test_in_manual_mode_the_end_of_a_peer_cancels_what_it_had_asked_for() -> Non
     received(xpub)
     xpub.subscribe(b"granted")
     xpub.detach(pipe)
+    xpub.cancelled(pipe, b"A")  # what its wire still had
     assert received(xpub) == [b"\0A"]
     xpub.subscribe(b"to nobody")  # the peer of that message has gone
     assert xpub.subscriber_count(b"to nobody") == 0
