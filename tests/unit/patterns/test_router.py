@@ -76,6 +76,7 @@ def test_the_program_may_name_the_peer_of_its_next_connect() -> None:
     pipe = new_pipe(router, connecting=True)
     router.attach(pipe)
     assert router.options.connect_routing_id == b""
+    assert router.peers() == [pipe]
     assert router.send([b"boss", b"before the connection"])
     pipe.identity = b"what it says"
     pipe.ready = True
