@@ -209,6 +209,22 @@ ZMQ_ACCEPTS_PER_TURN: Final = 64
 ZMQ_HANDSHAKES_MAX: Final = 1024
 #: How long a listener rests when the process is out of descriptors.
 ZMQ_ACCEPT_PAUSE_S: Final = 0.5
+#: Queues of a broker, those that were made for dead letters included.
+QUEUES_MAX: Final = 10_000
+#: The name of a queue is a level of a topic, and stands in log lines.
+QUEUE_NAME_BYTES_MAX: Final = 200
+#: What a queue holds unless it is told otherwise: at 1 KiB a message, 100 MB.
+QUEUE_MESSAGES_DEFAULT: Final = 100_000
+#: How often a message is given out: many more than a restart of all workers needs, few enough that
+#: one that kills its worker does not go round for ever.
+QUEUE_DELIVERIES_DEFAULT: Final = 10
+#: The longest delay of a message: a year.
+QUEUE_DELAY_MAX_S: Final = 31_622_400.0
+#: How long a worker has for a message.
+QUEUE_LEASE_DEFAULT_S: Final = 60.0
+#: Unacknowledged messages of a consumer: enough to fill a write, and little to wait for behind a
+#: slow one.
+QUEUE_PREFETCH_DEFAULT: Final = 16
 #: Connects to one inproc name that nobody has bound; more are not joined when somebody does.
 ZMQ_INPROC_WAITING_MAX: Final = 100_000
 #: Peers of one socket that wait for the ZAP handler's decision; more are told to come back.

@@ -58,6 +58,18 @@ class Message:
         self.origin = origin
         self.stored = 0
 
+    def expiring(self, expires_at: float) -> Message:
+        """The same message with another expiry."""
+        return Message(
+            self.topic,
+            self.payload,
+            self.qos,
+            self.retain,
+            self.properties,
+            expires_at,
+            self.origin,
+        )
+
     def __repr__(self) -> str:
         return (
             f"Message({self.topic!r}, {len(self.payload)} bytes, qos={self.qos}, "

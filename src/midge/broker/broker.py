@@ -13,6 +13,7 @@ from midge.broker.deadlines import Deadlines
 from midge.broker.hooks import Hooks
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
+from midge.broker.pressure import Pressure
 from midge.broker.router import Router
 from midge.broker.session import Session
 from midge.broker.sessions import Sessions, publish_will
@@ -40,7 +41,8 @@ class Broker:
         extended: authentication methods with exchanges of their own (AUTH), by name.
         keeper: what outlives the process; ``None`` where nothing does.
         dirty: outboxes with bytes to write.
-        crowd: receivers that their publishers wait for.
+        queues: the named queues.
+        crowd: receivers and queues that their publishers wait for.
         ending: links that are to be closed.
         released: links that may be read from again.
         fast_lane: plain QoS 0 packets may skip stops; off, everything behaves the same.
@@ -59,6 +61,7 @@ class Broker:
         "keeper",
         "metrics",
         "new_client_id",
+        "queues",
         "released",
         "router",
         "sessions",
@@ -83,11 +86,12 @@ class Broker:
         self.keeper: Keeper | None = None
         self.metrics = Metrics()
         self.dirty: list[Outbox] = []
-        self.crowd: dict[Outbox, None] = {}
+        self.crowd: dict[Pressure, None] = {}
         self.ending: list[Link] = []
         self.released: list[Link] = []
         self.deadlines = Deadlines()
-        self.router = Router(settings, self.metrics)
+        self.router = Router(settings, self.metrics, self.crowd, self.deadlines)
+        self.queues = self.router.queues
         self.router.authorizer = authorizer
         self.sessions = Sessions(self)
         self.fast_lane = True
@@ -110,6 +114,7 @@ class Broker:
         self.keeper = keeper
         self.router.journal = keeper.journal
         self.router.retained.journal = keeper.journal
+        self.queues.keeper = keeper
 
     def publish_will(self, session: Session, now: float) -> None:
         """Publish the will of a session, if it has one."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from midge.broker.backlog import Backlog
 from midge.broker.delivery import Delivery
 from midge.broker.outbox import Outbox
+from midge.broker.queue_item import Item
 from midge.broker.stored import read_delivery
 from midge.limits import OUTBOX_HOLD_BYTES, STORE_QUEUE_PAGE
 from midge.mqtt import packets as p
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from midge.broker.keeper import Keeper
     from midge.broker.metrics import Metrics
+    from midge.broker.pressure import Pressure
     from midge.config.settings import Settings
     from midge.message import Message
     from midge.store.base import DeliveryRow, MessageRow
@@ -60,7 +62,7 @@ class DurableOutbox(Outbox):
         settings: Settings,
         metrics: Metrics,
         dirty: list[Outbox],
-        crowd: dict[Outbox, None],
+        crowd: dict[Pressure, None],
         keeper: Keeper,
         key: int,
     ) -> None:
@@ -83,7 +85,7 @@ class DurableOutbox(Outbox):
         """See :meth:`Outbox.deliver`."""
         if delivery.qos == 0:
             self._deliver_qos0(delivery, now)
-        elif self._may_send():
+        elif self.may_send():
             self._send_kept(delivery, self._keep(delivery), now)
         elif self._admits(delivery):
             kept = self._keep(delivery)
@@ -266,12 +268,17 @@ class DurableOutbox(Outbox):
         if kept is not None:
             self._done(kept)
 
-    def puback(self, packet_id: int, now: float) -> None:
+    def puback(self, packet_id: int, now: float, refused: int = 0) -> None:
         """See :meth:`Outbox.puback`."""
-        if self.outgoing.puback(packet_id) is not None:
+        delivery = self.outgoing.puback(packet_id)
+        if delivery is None:
+            return
+        if isinstance(delivery, Item):
+            delivery.queue.settle(delivery, self, refused, now)
+        else:
             self._forget(packet_id)
-            if self.waits_for_credit():
-                self.pump(now)
+        if self.waits_for_credit():
+            self.pump(now)
 
     def pubrec(self, packet_id: int, failed: bool, now: float) -> bool:
         """See :meth:`Outbox.pubrec`; the PUBREL waits until it is safe that this came."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from midge.broker.delivery import MQTT_5, Delivery
-from midge.broker.groups import Group
 from midge.broker.link import Link
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
@@ -22,6 +21,8 @@ from midge.broker.session import Session, Subscription
 from midge.message import Message
 
 if TYPE_CHECKING:
+    from midge.broker.pressure import Pressure
+    from midge.broker.queue import Queue
     from midge.broker.router import Router
     from midge.config.settings import Settings
 
@@ -36,7 +37,7 @@ class Receivers:
 
     Attributes:
         subscriptions: the ordinary ones.
-        groups: the shared ones.
+        groups: the shared ones, and queues.
         barred: members of them that may not have this topic.
         identity: by what the router finds this object again for another topic.
         mqtt3, mqtt5: their outboxes by wire form, once for each subscription.
@@ -50,7 +51,7 @@ class Receivers:
     def __init__(
         self,
         subscriptions: list[Subscription],
-        groups: list[Group],
+        groups: list[Queue],
         identity: tuple[int, ...] = (),
         barred: frozenset[Session] = NOBODY,
     ) -> None:
@@ -83,9 +84,9 @@ class Fanout:
 
     def deliver(
         self, message: Message, receivers: Receivers, origin: Session | None, now: float
-    ) -> Outbox | None:
-        """Give ``message`` to all receivers; returns one that its publisher should wait for."""
-        crowded: Outbox | None = None
+    ) -> Pressure | None:
+        """Give ``message`` to all receivers; returns what its publisher should wait for."""
+        crowded: Pressure | None = None
         upgrade = self._settings.upgrade_outgoing_qos
         made: dict[int, Delivery] = {}  # one for all who get it in the same form
         delivery: Delivery | None = None
@@ -112,25 +113,10 @@ class Fanout:
             if outbox.crowded and not outbox.stalled:
                 crowded = outbox
         for group in receivers.groups:
-            outbox_of_member = self._deliver_to_one(message, group, receivers.barred, now)
-            if outbox_of_member is not None:
-                crowded = outbox_of_member
+            pressed = group.take(message, receivers.barred, now)
+            if pressed is not None:
+                crowded = pressed
         return crowded
-
-    def _deliver_to_one(
-        self, message: Message, group: Group, barred: frozenset[Session], now: float
-    ) -> Outbox | None:
-        member = group.choose(message.qos, self._settings.queue_qos0, barred)
-        if member is None:
-            self._metrics.dropped_no_member += 1
-            return None
-        qos = member.qos
-        if message.qos < qos and not self._settings.upgrade_outgoing_qos:
-            qos = message.qos
-        retain = message.retain and member.retain_as_published
-        outbox = member.outbox
-        outbox.deliver(Delivery(message, qos, retain, member.ids), now)
-        return outbox if outbox.crowded and not outbox.stalled else None
 
     def forward_plain(
         self, data: bytes, version: int, router: Router, link: Link, now: float

@@ -2,52 +2,132 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from midge.broker.delivery import Delivery
 from midge.broker.permission import NOBODY
-from midge.broker.session import Session, Subscription
+from midge.broker.queue import Queue
+from midge.broker.queue_consumers import Member
+from midge.broker.queue_settings import DROP_NEWEST, QueueSettings
+from midge.store.base import QueueRow
+
+if TYPE_CHECKING:
+    from midge.broker.pressure import Pressure
+    from midge.broker.queue_item import Item
+    from midge.broker.queues import Queues
+    from midge.broker.session import Session, Subscription
+    from midge.message import Message
 
 
-class Group:
-    """The members of one ``$share/NAME/FILTER``.
+class Group(Queue):
+    """The members of one ``$share/NAME/FILTER``, and what waits for them.
 
-    Each message goes to one of them: the next one round that is connected and has credit; where
-    none has credit, the next one that is connected; where none is connected, the next one whose
-    session waits for it.
+    Each message goes to the next member that is connected and has credit. At QoS 1 and 2, where
+    none has, it waits for the first that does; where no member could ever have it, it is dropped.
+    At QoS 0 nothing waits but in the queue of a connected member.
+
+    A member that leaves with QoS 1 messages it has not acknowledged leaves them to the others. It
+    is kept in the store once it has a member whose session is.
+
+    Attributes:
+        filter: what topics are matched with.
+        group: the name of the group.
     """
 
-    __slots__ = ("_next", "filter", "members", "name")
+    __slots__ = ("_turn", "filter", "group")
 
-    def __init__(self, name: str, filter: str) -> None:
-        self.name = name
+    def __init__(self, group: str, filter: str, queues: Queues) -> None:
+        settings = QueueSettings(full=DROP_NEWEST, deliveries_max=0, lease_s=0, prefetch=0)
+        super().__init__(f"$share/{group}/{filter}", settings, queues)
+        self.group = group
         self.filter = filter
-        self.members: list[Subscription] = []
-        self._next = 0
+        self._turn = 0
 
-    def add(self, subscription: Subscription) -> None:
+    @property
+    def members(self) -> list[Subscription]:
+        """Its members, in the order in which they came."""
+        return [one.subscription for one in self.consumers if isinstance(one, Member)]
+
+    def add(self, subscription: Subscription, now: float) -> None:
         """A member joins, or changes its options."""
-        self.remove(subscription.session)
-        self.members.append(subscription)
+        self.remove(subscription.session, now)
+        member = Member(self, subscription)
+        outbox = subscription.outbox
+        if outbox.consumers is None:
+            outbox.consumers = []
+        outbox.consumers.append(member)
+        if subscription.session.key and not self.key:
+            self.key = self._queues.journal.new_session()
+            self._queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
+        self._resize(1)
+        self.join(member, now)
 
-    def remove(self, session: Session) -> None:
-        """A member leaves."""
-        for index, member in enumerate(self.members):
-            if member.session is session:
-                del self.members[index]
-                if index < self._next:
-                    self._next -= 1
+    def remove(self, session: Session, now: float) -> None:
+        """A member leaves; what it has not acknowledged, it may still."""
+        for member in self.consumers:
+            if member.holder is session.outbox:
+                outbox = session.outbox
+                if outbox.consumers is not None:
+                    outbox.consumers = [one for one in outbox.consumers if one is not member]
+                self.leave(member, now)
+                self._resize(0)
                 return
+
+    def _resize(self, more: int) -> None:
+        """As much may wait for a group as for all its members."""
+        count = max(1, len(self.consumers) + more)
+        broker = self._queues.settings
+        self.settings = self.settings._replace(
+            messages_max=broker.queued_messages_max * count,
+            bytes_max=broker.queued_bytes_max * count,
+        )
+
+    def take(self, message: Message, barred: frozenset[Session], now: float) -> Pressure | None:
+        """See :meth:`Queue.take`; those who are ``barred`` may not have this topic."""
+        if not barred and (message.qos or self._queues.settings.upgrade_outgoing_qos):
+            if self._can_wait():
+                return super().take(message, barred, now)
+            self._metrics.dropped_no_member += 1
+            return None
+        member = self.choose(message.qos, self._queues.settings.queue_qos0, barred)
+        if member is None:
+            self._metrics.dropped_no_member += 1
+            return None
+        qos = member.qos
+        if message.qos < qos and not self._queues.settings.upgrade_outgoing_qos:
+            qos = message.qos
+        retain = message.retain and member.retain_as_published
+        outbox = member.outbox
+        outbox.deliver(Delivery(message, qos, retain, member.ids), now)
+        return outbox if outbox.crowded and not outbox.stalled else None
+
+    def settle(self, item: Item, holder: object, refused: int, now: float) -> None:
+        """See :meth:`Queue.settle`; what a member refuses is done [MQTT-4.8.2-6]."""
+        super().settle(item, holder, 0, now)
+
+    def _can_wait(self) -> bool:
+        """Whether there is a member that could ever have a message at QoS 1."""
+        if self._ring and self._ring[0].is_there():
+            return True
+        for member in self.members:
+            outbox = member.outbox
+            if outbox.link is not None or (member.qos and not outbox.ended):
+                return True
+        return False
 
     def choose(
         self, qos: int, queue_qos0: bool = False, barred: frozenset[Session] = NOBODY
     ) -> Subscription | None:
-        """Who gets the next message, published at ``qos``; ``None`` when nobody can.
+        """Whose own a message becomes that does not wait for all; ``None`` when nobody can.
 
-        Those who are ``barred`` may not have this topic, and are passed over.
+        The next one round that is connected and has credit; where none has, the next one that is
+        connected; where none is, the next one whose session waits for it.
         """
         members = self.members
         count = len(members)
         connected = -1
         away = -1
-        index = self._next
+        index = self._turn
         for _ in range(count):
             if index >= count:
                 index = 0
@@ -60,7 +140,7 @@ class Group:
                 if outbox.queue is None and (
                     not qos or not member.qos or outbox.outgoing.room() > 0
                 ):
-                    self._next = index + 1
+                    self._turn = index + 1
                     return member
                 if connected < 0:
                     connected = index
@@ -74,5 +154,5 @@ class Group:
         chosen = connected if connected >= 0 else away
         if chosen < 0:
             return None
-        self._next = chosen + 1
+        self._turn = chosen + 1
         return members[chosen]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from midge.broker.durable_outbox import DurableOutbox
     from midge.broker.link import Link
+    from midge.broker.queue import Queue
     from midge.store.base import DeliveryRow, MessageRow
     from midge.store.journal import Journal
 
@@ -35,7 +36,7 @@ class Keeper:
         journal: what changes.
         links: those with acknowledgements that wait, each with a ``safe(number, now)``.
         outboxes: the same of lasting sessions.
-        hungry: outboxes whose next page could not be read yet.
+        hungry: outboxes and queues whose next page could not be read yet.
         delayed: how often a publisher had to wait for the disk.
         lost: deliveries that were damaged in the store.
     """
@@ -47,7 +48,7 @@ class Keeper:
         self._page = page
         self.links: dict[Link, None] = {}
         self.outboxes: dict[DurableOutbox, None] = {}
-        self.hungry: dict[DurableOutbox, None] = {}
+        self.hungry: dict[DurableOutbox | Queue, None] = {}
         self._relief: list[Pending] = []
         self.delayed = 0
         self.lost = 0
@@ -87,8 +88,8 @@ class Keeper:
         if self.hungry:
             hungry = list(self.hungry)
             self.hungry.clear()
-            for outbox in hungry:
-                outbox.pump(now)
+            for starving in hungry:
+                starving.pump(now)
         if self._relief and not self.full():
             relief = self._relief
             self._relief = []

@@ -47,7 +47,7 @@ class Leftovers:
     def tick(self, now: float) -> None:
         """Remove a slice."""
         session = self._sessions[0]
-        self._broker.router.discard(session, SLICE_ENTRIES)
+        self._broker.router.discard(session, SLICE_ENTRIES, now)
         if not session.subscriptions:
             self._sessions.popleft()
         self._next_at = now + _STEP_S if self._sessions else None

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.broker.outbox import Outbox
-
 if TYPE_CHECKING:
     from midge.broker.broker import Broker
+    from midge.broker.pressure import Pressure
     from midge.broker.session import Session
 
 
@@ -41,7 +40,7 @@ class Link:
         allowed: topics, as they stand on the wire, that it may publish plain packets to without
             anybody being asked; ``None``: all.
         session: what is known of it beyond its connection; ``None`` before it said who it is.
-        held_by: the crowded outbox because of which it is not read now.
+        held_by: what is crowded, because of which it is not read now.
         end_reason: the reason code with which the core wants it closed; -1 for none.
         end_text: what the log says of that.
     """
@@ -52,22 +51,22 @@ class Link:
         self.allowed: set[bytes] | None = None
         self.broker = broker
         self.session: Session | None = None
-        self.held_by: Outbox | None = None
+        self.held_by: Pressure | None = None
         self.end_reason = -1
         self.end_text = ""
 
-    def hold(self, outbox: Outbox) -> None:
-        """Stop reading from this party until ``outbox`` has caught up.
+    def hold(self, pressure: Pressure) -> None:
+        """Stop reading from this party until what is crowded has caught up.
 
         Never because of its own outbox: what empties that one is reading its acknowledgements.
         """
-        if self.held_by is None and outbox.link is not self:
-            self.held_by = outbox
-            outbox.hold(self)
+        if self.held_by is None and pressure.link is not self:
+            self.held_by = pressure
+            pressure.hold(self)
 
-    def release(self, outbox: Outbox) -> None:
-        """``outbox`` has caught up, or is no longer waited for."""
-        if self.held_by is outbox:
+    def release(self, pressure: Pressure) -> None:
+        """It has caught up, or is no longer waited for."""
+        if self.held_by is pressure:
             self.held_by = None
             self.broker.released.append(self)
 

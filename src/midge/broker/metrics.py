@@ -33,6 +33,7 @@ class Metrics:
         dropped_too_large: larger than the receiver's Maximum Packet Size.
         dropped_session_end: waiting for a session that ended.
         dropped_forbidden: waiting for a client that may not have it any more.
+        dropped_dead: a dead letter for which there was no place.
         dropped_no_member: a shared subscription without anyone to give it to.
     """
 
@@ -41,6 +42,7 @@ class Metrics:
         "bytes_sent",
         "connections",
         "connects",
+        "dropped_dead",
         "dropped_expired",
         "dropped_forbidden",
         "dropped_memory",
@@ -71,6 +73,7 @@ class Metrics:
         self.bytes_sent = 0
         self.connections = 0
         self.connects = 0
+        self.dropped_dead = 0
         self.dropped_expired = 0
         self.dropped_forbidden = 0
         self.dropped_memory = 0

@@ -5,10 +5,9 @@ the shell writes once per turn of its loop. QoS 1 and 2 messages that are on the
 ``outgoing`` until they are acknowledged. What there is no credit for (window full, transport full,
 receiver away) waits in ``queue``.
 
-Two marks keep it bounded. Above the first the outbox is *crowded*: those who publish to it are
-held back (they are read more slowly), for as long as it takes but at most ``HOLD_MAX_S``. A
-receiver that has not caught up by then is *stalled*: its publishers go on without it, and what it
-would have got is dropped and counted until it reads again.
+Two marks keep it bounded. Above the first the outbox is *crowded* (see
+:mod:`midge.broker.pressure`); what a *stalled* receiver would have got is dropped and counted until
+it reads again.
 
 The outbox does not write and calls nobody: it notes itself in the broker's ``dirty`` list, and
 crowding in ``Crowd``; the shell and the broker's clock do the rest.
@@ -23,6 +22,8 @@ from midge.broker.backlog import Backlog
 from midge.broker.delivery import MQTT_3, Delivery
 from midge.broker.flight import Flight
 from midge.broker.metrics import Metrics
+from midge.broker.pressure import Pressure
+from midge.broker.queue_item import Item
 from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
 from midge.message import Message
 from midge.mqtt import packets as p
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from midge.broker.link import Link
+    from midge.broker.queue_consumers import MqttConsumer
     from midge.config.settings import Settings
 
 _NO_IDS: Final[frozenset[int]] = frozenset()
 
 
-class Outbox:
+class Outbox(Pressure):
     """The way out to one receiver; it belongs to a session and outlives its connections.
 
     Attributes:
@@ -54,27 +56,23 @@ class Outbox:
         queued_bytes: their weight.
         owed: retained messages that new subscriptions have not got yet.
         link: the connection, while there is one.
-        crowded: publishers to this receiver should wait.
-        stalled: it kept them waiting too long.
-        waiters: the links held back because of it.
+        consumers: what it takes from queues, one for each of them.
+        hungry: some of them wait for credit.
         dropped: messages that this receiver did not get, all causes.
         ended: its session is no more; nothing is taken for it.
     """
 
     __slots__ = (
-        "_crowd",
         "_dirty",
-        "_metrics",
         "_resend",
         "_settings",
         "aliases",
         "chunks",
-        "crowded",
-        "crowded_since",
+        "consumers",
         "dropped",
         "ended",
         "form",
-        "link",
+        "hungry",
         "open",
         "outgoing",
         "owed",
@@ -82,27 +80,23 @@ class Outbox:
         "queue",
         "queued_bytes",
         "queued_messages",
-        "stalled",
         "used",
-        "waiters",
     )
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, dirty: list[Outbox], crowd: dict[Outbox, None]
+        self, settings: Settings, metrics: Metrics, dirty: list[Outbox], crowd: dict[Pressure, None]
     ) -> None:
+        super().__init__(metrics, crowd)
         self._settings = settings
-        self._metrics = metrics
         self._dirty = dirty
-        self._crowd = crowd
         self._resend: deque[int] | None = None
         self.aliases: OutboundAliases | None = None
         self.chunks: list[bytes] = []
-        self.crowded = False
-        self.crowded_since = 0.0
+        self.consumers: list[MqttConsumer] | None = None
         self.dropped = 0
         self.ended = False
         self.form: int = MQTT_3
-        self.link: Link | None = None
+        self.hungry = False
         self.open = False
         self.outgoing = Flight(settings)
         self.owed = 0
@@ -110,9 +104,7 @@ class Outbox:
         self.queue: deque[Delivery | Backlog] | None = None
         self.queued_bytes = 0
         self.queued_messages = 0
-        self.stalled = False
         self.used = 0
-        self.waiters: list[Link] | None = None
 
     # -- the receiver comes and goes --------------------------------------------------------------
 
@@ -170,12 +162,12 @@ class Outbox:
         """Send ``delivery`` now, or queue it, or drop it, as credit and limits say."""
         if delivery.qos == 0:
             self._deliver_qos0(delivery, now)
-        elif self._may_send():
+        elif self.may_send():
             self._send(delivery, now)
         else:
             self._enqueue(delivery, now)
 
-    def _may_send(self) -> bool:
+    def may_send(self) -> bool:
         """Whether a QoS 1 or 2 message may go at once."""
         return (
             self.open
@@ -313,16 +305,28 @@ class Outbox:
             return
         if self.queue is not None:
             self._pump_queue(self.queue, now)
+        if self.hungry and self.queue is None and self.consumers is not None:
+            self.hungry = False
+            for consumer in self.consumers:
+                consumer.queue.welcome(consumer, now)
         if self.crowded and self._relaxed():
             self._uncrowd()
 
-    def puback(self, packet_id: int, now: float) -> None:
+    def puback(self, packet_id: int, now: float, refused: int = 0) -> None:
         """The receiver acknowledged a QoS 1 message; what waited for that is sent.
+
+        Args:
+            refused: the reason code with which it refused the message, which only queues heed.
 
         Raises:
             ProtocolError: it was sent at QoS 2.
         """
-        if self.outgoing.puback(packet_id) is not None and self.waits_for_credit():
+        delivery = self.outgoing.puback(packet_id)
+        if delivery is None:
+            return
+        if isinstance(delivery, Item):
+            delivery.queue.settle(delivery, self, refused, now)
+        if self.waits_for_credit():
             self.pump(now)
 
     def pubrec(self, packet_id: int, failed: bool, now: float) -> bool:
@@ -343,7 +347,7 @@ class Outbox:
 
     def waits_for_credit(self) -> bool:
         """Whether an acknowledgement is of use to anyone: see :meth:`pump`."""
-        return self.queue is not None or self.crowded or self._resend is not None
+        return self.queue is not None or self.crowded or self.hungry or self._resend is not None
 
     def _pump_queue(self, queue: deque[Delivery | Backlog], now: float) -> None:
         outgoing = self.outgoing
@@ -417,7 +421,7 @@ class Outbox:
         self.used = 0
         if self.stalled and not self.open:
             self.open = self.link is not None
-        if self.queue is not None or self._resend is not None or self.crowded:
+        if self.waits_for_credit():
             self.pump(now)
 
     def keep_only(self, allowed: Callable[[Message], bool]) -> None:
@@ -428,7 +432,7 @@ class Outbox:
         they must be (section 4.4), unless they may not.
         """
         for packet_id, delivery in list(self.outgoing.waiting.items()):
-            if not allowed(delivery.message):
+            if not isinstance(delivery, Item) and not allowed(delivery.message):
                 self.outgoing.drop(packet_id)
                 self._drop_forbidden(1)
         if self.queue is None:
@@ -454,44 +458,44 @@ class Outbox:
         self.dropped += count
         self._metrics.dropped_forbidden += count
 
+    # -- queues -----------------------------------------------------------------------------------
+
+    def send_item(self, item: Item, now: float) -> bool:
+        """Send a message of a queue, at QoS 1; it belongs to the queue until it is acknowledged.
+
+        Returns false where it is larger than the receiver takes.
+        """
+        if item.deliveries <= 1:
+            return self._send(item, now) > 0
+        packet_id = self.outgoing.add(item)
+        self._send_again(packet_id, item, now)
+        return packet_id in self.outgoing.waiting
+
+    def upgrades(self) -> bool:
+        """Whether messages are given at the receiver's QoS, whatever their publishers used."""
+        return self._settings.upgrade_outgoing_qos
+
+    def take_back(self) -> list[Item]:
+        """The messages of queues that were not acknowledged, in the order in which they went."""
+        waiting = self.outgoing.waiting
+        found = [(packet_id, one) for packet_id, one in waiting.items() if isinstance(one, Item)]
+        for packet_id, _ in found:
+            self.outgoing.drop(packet_id)
+        return [one for _, one in found]
+
     # -- pressure ---------------------------------------------------------------------------------
 
     def give_up_holding(self) -> None:
-        """The receiver did not catch up in time: from here on nobody waits for it."""
-        self.stalled = True
+        """See :meth:`Pressure.give_up_holding`."""
         if self.used > OUTBOX_HOLD_BYTES:
             self.open = False
-        self._release_waiters()
-
-    def hold(self, link: Link) -> None:
-        """Note that ``link`` waits until this receiver has caught up."""
-        if self.waiters is None:
-            self.waiters = []
-        self.waiters.append(link)
-        self._metrics.held += 1
+        super().give_up_holding()
 
     def _relaxed(self) -> bool:
         messages_max = self._settings.queued_messages_max
         return self.used <= OUTBOX_HOLD_BYTES // 2 and (
             not messages_max or self.queued_messages * 4 <= messages_max
         )
-
-    def _crowd_up(self, now: float) -> None:
-        self.crowded = True
-        self.crowded_since = now
-        self._crowd[self] = None
-
-    def _uncrowd(self) -> None:
-        self.crowded = False
-        self.stalled = False
-        self._crowd.pop(self, None)
-        self._release_waiters()
-
-    def _release_waiters(self) -> None:
-        if self.waiters is not None:
-            for link in self.waiters:
-                link.release(self)
-            self.waiters = None
 
     def _drop_slow(self, count: int) -> None:
         self.dropped += count

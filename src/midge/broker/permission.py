@@ -16,7 +16,7 @@ from midge.auth.base import ALLOW, DELIVER, RETAIN, Authorizer, Identity
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from midge.broker.groups import Group
+    from midge.broker.queue import Queue
     from midge.broker.session import Session, Subscription
     from midge.message import Message
 
@@ -44,7 +44,7 @@ def entitled(
     return [one for one in subscriptions if may_get(authorizer, one.session, topic)]
 
 
-def barred(authorizer: Authorizer, topic: str, groups: Iterable[Group]) -> frozenset[Session]:
+def barred(authorizer: Authorizer, topic: str, groups: Iterable[Queue]) -> frozenset[Session]:
     """The members of shared subscriptions that must not be chosen for a topic."""
     return frozenset(
         member.session

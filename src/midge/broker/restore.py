@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midge.broker.durable_outbox import DurableOutbox
+from midge.broker.queue_settings import parse_settings
 from midge.broker.session import EXPIRES_NEVER, Session, Subscription
 from midge.broker.stored import message_of, read_delivery, will_of
 from midge.broker.wills import will_delay_s
-from midge.errors import MidgeError
+from midge.errors import ConfigError, MidgeError
 from midge.message import NEVER
 from midge.store.base import QUEUED
+from midge.topics.filters import split_shared
 
 if TYPE_CHECKING:
     from midge.broker.broker import Broker
     from midge.broker.keeper import Keeper
-    from midge.store.base import Contents, DeliveryRow, SessionRow
+    from midge.broker.queue import Queue
+    from midge.store.base import Contents, DeliveryRow, MessageRow, SessionRow
 
 
 def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> None:
@@ -43,6 +46,7 @@ def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> N
             continue
         message.stored = number
         broker.router.retained.restore(message)
+    _restore_queues(broker, keeper, contents)
     by_key: dict[int, Session] = {}
     for session_row in contents.sessions:
         by_key[session_row.key] = _session(broker, keeper, session_row)
@@ -51,7 +55,7 @@ def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> N
         if owner is not None:
             _, filter, qos, no_local, as_published, handling, identifier = subscription
             broker.router.restore(
-                Subscription(owner, filter, qos, no_local, as_published, handling, identifier)
+                Subscription(owner, filter, qos, no_local, as_published, handling, identifier), now
             )
     for key, packet_id in contents.incoming:
         owner = by_key.get(key)
@@ -60,6 +64,34 @@ def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> N
     _restore_deliveries(keeper, contents, by_key)
     for session_row in contents.sessions:
         _adopt(broker, by_key[session_row.key], session_row, now, offset_s)
+    broker.router.subscriptions.end_empty_groups(now)
+
+
+def _restore_queues(broker: Broker, keeper: Keeper, contents: Contents) -> None:
+    """Queues and groups, each with its messages; consumers come with their subscriptions."""
+    rows: dict[int, list[tuple[DeliveryRow, MessageRow | None]]] = {}
+    keys = {row.key for row in contents.queues}
+    for delivery in contents.deliveries:
+        if delivery.session in keys:
+            found = rows.setdefault(delivery.session, [])
+            found.append((delivery, contents.messages.get(delivery.message)))
+    for row in contents.queues:
+        mine = rows.get(row.key, [])
+        shared = split_shared(row.name) if row.name.startswith("$") else None
+        if shared is not None:
+            queue: Queue = broker.router.subscriptions.restore_group(*shared, row.key)
+        else:
+            try:
+                settings = parse_settings(row.settings)
+            except ConfigError:
+                keeper.lost += 1
+                settings = broker.queues.defaults
+            queue = broker.queues.restore(row, settings)
+        count, size = contents.queued.get(row.key, (0, 0))
+        in_page = sum(1 for one, _ in mine if one.state == QUEUED)
+        held = [message for one, message in mine if one.state != QUEUED and message is not None]
+        size += sum(len(message.topic) + len(message.payload) for message in held)
+        queue.restore(mine, count - in_page, size, row.given)
 
 
 def _session(broker: Broker, keeper: Keeper, row: SessionRow) -> Session:

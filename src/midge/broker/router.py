@@ -7,14 +7,14 @@ subscription changes that could match it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import Authorizer, Identity
 from midge.broker.backlog import Backlog
 from midge.broker.fanout import Fanout, Receivers
 from midge.broker.metrics import Metrics
-from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
+from midge.broker.queues import Queues
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription
 from midge.broker.stored import row_of
@@ -25,7 +25,12 @@ from midge.limits import ROUTE_CACHE_MAX
 from midge.message import Message
 from midge.mqtt.packets import SubscribeTo
 from midge.store.journal import Journal
+from midge.topics.filters import queue_name
 from midge.topics.names import check_topic
+
+if TYPE_CHECKING:
+    from midge.broker.deadlines import Deadlines
+    from midge.broker.pressure import Pressure
 
 #: So many publishers of retained messages are kept without looking whether they are needed.
 SOURCES_MIN: Final = 1024
@@ -41,6 +46,7 @@ class Router:
         plain_routes: those of them that the fast lane may use.
         retained: the retained messages.
         subscriptions: who subscribed to what.
+        queues: the named queues.
         crowded: after :meth:`publish`, a receiver that the publisher should wait for.
     """
 
@@ -53,12 +59,19 @@ class Router:
         "fanout",
         "journal",
         "plain_routes",
+        "queues",
         "retained",
         "routes",
         "subscriptions",
     )
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        crowd: dict[Pressure, None],
+        deadlines: Deadlines,
+    ) -> None:
         self._settings = settings
         self.authorizer: Authorizer | None = None
         self.journal: Journal | None = None
@@ -67,12 +80,14 @@ class Router:
         self.fanout = Fanout(settings, metrics)
         self.retained = Retained()
         self.subscriptions = Subscriptions()
+        self.queues = Queues(settings, metrics, crowd, deadlines, self.subscriptions)
+        self.subscriptions.queues = self.queues
         self.routes: dict[bytes, Receivers] = {}
         self.plain_routes: dict[bytes, Receivers] = {}
         # One Receivers for all topics with the same subscribers; keyed by the identities of
         # subscriptions and groups, which the Receivers keep alive for as long as the key stands.
         self._known: dict[tuple[int, ...], Receivers] = {}
-        self.crowded: Outbox | None = None
+        self.crowded: Pressure | None = None
 
     # -- messages -----------------------------------------------------------------------------
 
@@ -102,6 +117,8 @@ class Router:
 
     def receivers(self, topic: str) -> Receivers:
         """Who is entitled to a valid topic."""
+        if self.subscriptions.changed:
+            self._forget_changed()
         key = topic.encode()
         found = self.routes.get(key)
         return self._learn(key, topic) if found is None else found
@@ -114,6 +131,8 @@ class Router:
         """
         if not key or key.startswith(b"$"):
             return None
+        if self.subscriptions.changed:
+            self._forget_changed()
         known = self.routes.get(key)
         if known is not None:
             return known
@@ -156,6 +175,12 @@ class Router:
         self.plain_routes.clear()
         self._known.clear()
 
+    def _forget_changed(self) -> None:
+        """Queues came or went."""
+        for filter in self.subscriptions.changed:
+            self._forget(filter)
+        self.subscriptions.changed.clear()
+
     def _forget(self, filter: str) -> None:
         """A subscription to ``filter`` came or went."""
         if "+" in filter or "#" in filter:
@@ -184,12 +209,12 @@ class Router:
             entry.retain_handling,
             identifier,
         )
-        filter = self.subscriptions.add(subscription)
+        filter = self.subscriptions.add(subscription, now)
         self._forget(filter)
         if session.key and self.journal is not None:
             self.journal.keep_subscription(row_of(subscription))
-        if subscription.group is not None:
-            return  # section 4.8.2: no retained messages for shared subscriptions
+        if subscription.group is not None or queue_name(filter) is not None:
+            return  # section 4.8.2: no retained messages for shared subscriptions, nor for queues
         if entry.retain_handling == 0 or (entry.retain_handling == 1 and not existed):
             messages = self.retained.matching(filter, now)
             if self.authorizer is not None and messages:
@@ -199,9 +224,9 @@ class Router:
                 upgrade = self._settings.upgrade_outgoing_qos
                 session.outbox.owe(Backlog(messages, qos, subscription.ids, upgrade), now)
 
-    def unsubscribe(self, session: Session, filter: str) -> bool:
+    def unsubscribe(self, session: Session, filter: str, now: float) -> bool:
         """Remove a subscription; false when there was none."""
-        matched = self.subscriptions.remove(session, filter)
+        matched = self.subscriptions.remove(session, filter, now)
         if matched is None:
             return False
         self._forget(matched)
@@ -209,23 +234,23 @@ class Router:
             self.journal.drop_subscription(session.key, filter)
         return True
 
-    def restore(self, subscription: Subscription) -> None:
+    def restore(self, subscription: Subscription, now: float) -> None:
         """Take a subscription from the store."""
-        self._forget(self.subscriptions.add(subscription))
+        self._forget(self.subscriptions.add(subscription, now))
 
-    def discard(self, session: Session, count: int) -> None:
+    def discard(self, session: Session, count: int, now: float) -> None:
         """Remove at most ``count`` subscriptions of a session that has ended.
 
         The store has forgotten all of them with the session.
         """
         for _ in range(min(count, len(session.subscriptions))):
-            self.subscriptions.discard(session)
+            self.subscriptions.discard(session, now)
         self.forget_routes()
 
-    def unsubscribe_all(self, session: Session) -> None:
+    def unsubscribe_all(self, session: Session, now: float) -> None:
         """Remove all subscriptions of a session."""
         for filter in list(session.subscriptions):
-            self.unsubscribe(session, filter)
+            self.unsubscribe(session, filter, now)
 
 
 def merge(subscriptions: list[Subscription]) -> list[Subscription]:

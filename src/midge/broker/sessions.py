@@ -170,6 +170,7 @@ class Sessions:
         link.session = None
         self.connected -= 1
         session.outbox.detach()
+        self._broker.queues.take_back(session, now)
         if not keep_will:
             session.will = None  # [MQTT-3.1.2-10]
         ends_at = self._end_of(session, now)
@@ -206,7 +207,7 @@ class Sessions:
                 absence.will_at = NEVER
                 self._broker.publish_will(session, now)  # [MQTT-3.1.2-8]
         if len(session.subscriptions) <= SLICE_ENTRIES:
-            self._broker.router.unsubscribe_all(session)
+            self._broker.router.unsubscribe_all(session, now)
         else:
             self.leftovers.take(session, now)
         session.outbox.clear()

@@ -27,6 +27,7 @@ from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
 from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
+from midge.broker.queues import QueueError
 from midge.broker.rates import Bucket
 from midge.errors import ProtocolError
 from midge.limits import LINK_TOPICS_MAX, RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
@@ -39,7 +40,7 @@ from midge.mqtt.connection import SERVER, Connection, Violation
 from midge.mqtt.decode import decode_packet, packet_length
 from midge.mqtt.reasons import Reason
 from midge.mqtt.states import CONNECTED
-from midge.topics.filters import split_shared
+from midge.topics.filters import queue_name, split_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -356,7 +357,8 @@ class MqttLink(Link):
         if isinstance(packet, p.Publish):
             self._publish(packet, session, now)
         elif isinstance(packet, p.Puback):
-            session.outbox.puback(packet.packet_id, now)
+            reason = packet.reason
+            session.outbox.puback(packet.packet_id, now, reason if reason >= 0x80 else 0)
         elif isinstance(packet, p.Pubrec):
             self._received(packet, session, now)
         elif isinstance(packet, p.Pubrel):
@@ -462,6 +464,8 @@ class MqttLink(Link):
         """Give a message that may be published to the router, and acknowledge it."""
         qos = packet.qos
         router = self.broker.router
+        if qos and self.broker.queues.full and self._is_rejected(packet, session):
+            return
         message = self._message(packet, now)
         matched = router.publish(message, session, now)
         if router.crowded is not None:
@@ -493,11 +497,24 @@ class MqttLink(Link):
 
     def _refusal(self, packet: p.Publish) -> tuple[int, str]:
         """Why nobody may publish this: reason code and text; 0 when it may be asked further."""
+        name = queue_name(packet.topic)
+        if name is not None:
+            fault = self._make_queue(name)
+            if fault:
+                return int(Reason.TOPIC_NAME_INVALID), fault
         payload_max = self.broker.settings.payload_bytes_max
         if payload_max and len(packet.payload) > payload_max:
             return int(Reason.QUOTA_EXCEEDED), f"more than {payload_max} bytes of payload"
         text = never_written(packet.topic)
         return (int(Reason.NOT_AUTHORIZED), text) if text else (0, "")
+
+    def _make_queue(self, name: str) -> str:
+        """Have a queue of that name; why that cannot be, or an empty text."""
+        try:
+            self.broker.queues.need(name)
+        except QueueError as error:
+            return str(error)
+        return ""
 
     def _refuse_publish(self, packet: p.Publish, session: Session, text: str, reason: int) -> None:
         self.broker.metrics.refused_publishes += 1
@@ -534,6 +551,22 @@ class MqttLink(Link):
         return bool(receivers.groups) or any(
             subscription.session.key for subscription in receivers.subscriptions
         )
+
+    def _is_rejected(self, packet: p.Publish, session: Session) -> bool:
+        """Whether a full queue rejects a publish: with a reason, or by letting the client wait."""
+        receivers = self.broker.router.receivers(packet.topic)
+        queue = next((one for one in receivers.groups if one.rejects()), None)
+        if queue is None:
+            return False
+        queue.rejected += 1
+        if self.connection.version == 5:
+            text = f"the queue {queue.name} is full"
+            self._refuse_publish(packet, session, text, int(Reason.QUOTA_EXCEEDED))
+        else:
+            self.wait_for(
+                queue.wait_for_room(), lambda made, now: self._pass_on(packet, session, now)
+            )
+        return True
 
     def _publish_later(self, packet: p.Publish, session: Session, keeper: Keeper) -> None:
         """The store does not follow, or cannot write: refuse, or let the client wait."""
@@ -653,14 +686,20 @@ class MqttLink(Link):
         elif session.outbox.owed > RETAINED_OWED_MAX:
             text = f"more than {RETAINED_OWED_MAX} retained messages wait for it to be read"
         else:
-            return min(entry.qos, self.max_qos)
+            name = queue_name(entry.filter)
+            if name is None:
+                return min(entry.qos, self.max_qos)
+            text = self._make_queue(name)
+            if not text:
+                # Who takes a message may have had it before: there is no "exactly once" here.
+                return min(entry.qos, self.max_qos, 1)
         self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, text)
         return int(Reason.QUOTA_EXCEEDED) if self.connection.version == 5 else 0x80
 
     def _unsubscribe(self, packet: p.Unsubscribe, session: Session, now: float) -> None:
         reasons = []
         for filter in packet.filters:
-            existed = self.broker.router.unsubscribe(session, filter)
+            existed = self.broker.router.unsubscribe(session, filter, now)
             reasons.append(0 if existed else int(Reason.NO_SUBSCRIPTION_EXISTED))
             self.broker.hooks.unsubscribed(session.client_id, filter)
         if self.connection.version != 5:

@@ -26,6 +26,9 @@ QUEUED: Final = 0
 SENT: Final = 1
 #: PUBREC came, PUBCOMP is outstanding (QoS 2).
 RELEASED: Final = 2
+#: Waits in a queue, out of the order of its numbers: it has a priority, was delayed, or was given
+#: to a consumer before; such messages are always in memory.
+HELD: Final = 3
 
 
 class StoreError(MidgeError):
@@ -102,8 +105,10 @@ class DeliveryRow(NamedTuple):
     Attributes:
         seq: rises with every delivery of the store; the order within a session.
         ids: subscription identifiers, in decimal with commas between.
-        packet_id: 0 while it is queued.
-        state: :data:`QUEUED`, :data:`SENT` or :data:`RELEASED`.
+        packet_id: 0 while it is queued; of a message in a queue, how often it was given out.
+        state: :data:`QUEUED`, :data:`SENT`, :data:`RELEASED` or :data:`HELD`.
+        priority: in a queue, the higher the sooner.
+        ready_at: in a queue, when its delay ends; ``None`` without one.
     """
 
     session: int
@@ -114,6 +119,24 @@ class DeliveryRow(NamedTuple):
     ids: str
     packet_id: int
     state: int
+    priority: int = 0
+    ready_at: float | None = None
+
+
+class QueueRow(NamedTuple):
+    """A queue, or a shared subscription with a lasting member; its messages are deliveries.
+
+    Attributes:
+        key: from the same numbers as those of sessions.
+        name: of a shared subscription, ``$share/GROUP/FILTER``.
+        settings: see :mod:`midge.broker.queue_settings`.
+        given: the number of the last delivery that was given to a consumer.
+    """
+
+    key: int
+    name: str
+    settings: str
+    given: int = 0
 
 
 class Contents:
@@ -123,7 +146,9 @@ class Contents:
         sessions, subscriptions: as rows.
         incoming: session and packet identifier of QoS 2 messages that were taken.
         deliveries: those in flight, then the first page of those queued, by session and order.
-        queued: by session, how many are queued in all, and their bytes (topic and payload).
+        queues: as rows; their messages are among the deliveries.
+        queued: by session or queue, how many are queued in all, and their bytes (topic and
+            payload).
         messages: those that the deliveries here and the retained topics name, by id.
         retained: topic to message id.
         next_session, next_message, next_seq: numbers that were never used.
@@ -137,6 +162,7 @@ class Contents:
         "next_seq",
         "next_session",
         "queued",
+        "queues",
         "retained",
         "sessions",
         "subscriptions",
@@ -148,6 +174,7 @@ class Contents:
         self.incoming: list[tuple[int, int]] = []
         self.deliveries: list[DeliveryRow] = []
         self.queued: dict[int, tuple[int, int]] = {}
+        self.queues: list[QueueRow] = []
         self.messages: dict[int, MessageRow] = {}
         self.retained: dict[str, int] = {}
         self.next_session = 1

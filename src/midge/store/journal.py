@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 
 from midge.message import NEVER, Message
 from midge.mqtt.property_codec import encode_properties, encode_publish_properties
-from midge.store.base import QUEUED, DeliveryRow, MessageRow, SessionRow, SubscriptionRow
+from midge.store.base import (
+    QUEUED,
+    DeliveryRow,
+    MessageRow,
+    QueueRow,
+    SessionRow,
+    SubscriptionRow,
+)
 
 if TYPE_CHECKING:
     from midge.mqtt.packets import Will
@@ -37,6 +44,8 @@ class Changes:
         deliveries: new ones, by their sequence number.
         states: packet identifier and state of deliveries written before, by session and number.
         done: deliveries written before that are to be deleted.
+        queues: by key. Of one that is deleted, ``sessions`` has a deletion as well.
+        given: by key of a queue, the number of the last delivery that was given out.
         incoming: by session and packet identifier: taken, or released.
         retained: message id by topic.
         counters: the next session, message and delivery numbers.
@@ -46,8 +55,10 @@ class Changes:
         "counters",
         "deliveries",
         "done",
+        "given",
         "incoming",
         "messages",
+        "queues",
         "references",
         "retained",
         "sessions",
@@ -63,6 +74,8 @@ class Changes:
         self.deliveries: dict[int, DeliveryRow] = {}
         self.states: dict[tuple[int, int], tuple[int, int]] = {}
         self.done: list[tuple[int, int]] = []
+        self.queues: dict[int, QueueRow | None] = {}
+        self.given: dict[int, int] = {}
         self.incoming: dict[tuple[int, int], bool] = {}
         self.retained: dict[str, int | None] = {}
         self.counters = (1, 1, 1)
@@ -77,6 +90,7 @@ class Changes:
             or self.sessions
             or self.subscriptions
             or self.references
+            or self.queues
         )
 
     def __len__(self) -> int:
@@ -91,6 +105,7 @@ class Changes:
             + len(self.done)
             + len(self.incoming)
             + len(self.retained)
+            + len(self.queues)
         )
 
 
@@ -271,6 +286,40 @@ class Journal:
             # New in this batch and needed no more: it is never written. Whoever still holds the
             # message and wants it kept again stores it anew: see `forget`.
             changes.messages.pop(message, None)
+
+    # -- queues -------------------------------------------------------------------------------
+
+    def keep_queue(self, row: QueueRow) -> None:
+        """Note what a queue is now."""
+        self.changes.queues[row.key] = row
+
+    def end_queue(self, key: int) -> None:
+        """A queue is no more: everything in it goes."""
+        self.changes.queues[key] = None
+        self.changes.sessions[key] = None
+        self.changes.given.pop(key, None)
+
+    def put(self, key: int, message: Message, state: int, priority: int, ready_at: float) -> int:
+        """A message waits in a queue; returns the number of the delivery.
+
+        Args:
+            ready_at: on the broker's clock; 0 for no delay.
+        """
+        number = message.stored or self._keep_message(message)
+        self._refer(number, 1)
+        seq = self._next_seq
+        self._next_seq = seq + 1
+        when = ready_at + self.offset_s if ready_at else None
+        self.changes.deliveries[seq] = DeliveryRow(
+            key, seq, number, message.qos, False, "", 0, state, priority, when
+        )
+        return seq
+
+    def given(self, key: int, seq: int) -> None:
+        """A message of a queue was given to a consumer."""
+        given = self.changes.given
+        if given.get(key, 0) < seq:
+            given[key] = seq
 
     # -- the rest -----------------------------------------------------------------------------
 

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.store.base import QUEUED, Contents, DeliveryRow, MessageRow, SessionRow, SubscriptionRow
+from midge.store.base import (
+    QUEUED,
+    Contents,
+    DeliveryRow,
+    MessageRow,
+    QueueRow,
+    SessionRow,
+    SubscriptionRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +35,7 @@ class MemoryStore:
         "_incoming",
         "_messages",
         "_next",
+        "_queues",
         "_references",
         "_retained",
         "_sessions",
@@ -44,6 +53,7 @@ class MemoryStore:
         self._deliveries: dict[tuple[int, int], DeliveryRow] = {}
         self._incoming: dict[tuple[int, int], None] = {}
         self._retained: dict[str, int] = {}
+        self._queues: dict[int, QueueRow] = {}
         self._next = (1, 1, 1)
         self._written: list[Changes] = []
 
@@ -76,6 +86,13 @@ class MemoryStore:
                 )
         for about in changes.done:
             self._deliveries.pop(about, None)
+        for key, queue in changes.queues.items():
+            if queue is None:
+                self._queues.pop(key, None)
+            else:
+                self._queues[key] = queue
+        for key, seq in changes.given.items():
+            self._queues[key] = self._queues[key]._replace(given=max(seq, self._queues[key].given))
         self._apply_sessions(changes)
         for wanted, subscription in changes.subscriptions.items():
             if subscription is None:
@@ -123,6 +140,7 @@ class MemoryStore:
         contents.subscriptions = list(self._subscriptions.values())
         contents.incoming = list(self._incoming)
         contents.retained = dict(self._retained)
+        contents.queues = list(self._queues.values())
         contents.next_session, contents.next_message, contents.next_seq = self._next
         for row in sorted(self._deliveries.values(), key=_order):
             if row.state == QUEUED:

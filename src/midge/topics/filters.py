@@ -12,9 +12,14 @@ from typing import Final
 from midge.errors import TopicError
 from midge.topics.names import has_wildcard, shown
 
-#: How the filter of a shared subscription begins (MQTT 5.0 section 4.8.2). Other names that turn a
-#: subscription into something else have their place here.
+#: How the filter of a shared subscription begins (MQTT 5.0 section 4.8.2).
 SHARE_PREFIX: Final = "$share/"
+#: How that of a named queue begins; EMQX has it for shared subscriptions without a group's name.
+QUEUE_PREFIX: Final = "$queue/"
+#: EMQX's short form of the latter.
+SHORT_PREFIX: Final = "$q/"
+#: The group of those that name none; nobody can name it in a ``$share`` filter and mean another.
+ANONYMOUS_GROUP: Final = "$queue"
 
 
 def split_shared(filter: str) -> tuple[str, str] | None:
@@ -25,13 +30,16 @@ def split_shared(filter: str) -> tuple[str, str] | None:
 
     Returns:
         The name of the group and the filter that topics are matched with: ``("g", "a/b")`` for
-        ``$share/g/a/b``. ``None`` for a subscription that is not shared.
+        ``$share/g/a/b``. What EMQX writes ``$queue/a/b`` or ``$q/a/b`` is the group ``$queue`` of
+        ``a/b``. ``None`` for a subscription that is not shared.
 
     Raises:
         TopicError: there is no group, no filter, or a wildcard in the name of the group.
     """
-    if not filter.startswith(SHARE_PREFIX):
+    if not filter.startswith("$"):
         return None
+    if not filter.startswith(SHARE_PREFIX):
+        return _split_anonymous(filter)
     group, slash, rest = filter[len(SHARE_PREFIX) :].partition("/")
     if not group:  # [MQTT-4.8.2-1]
         raise TopicError(f"the shared subscription {shown(filter)} names no group")
@@ -43,6 +51,30 @@ def split_shared(filter: str) -> tuple[str, str] | None:
             f"write {SHARE_PREFIX}GROUP/FILTER"
         )
     return group, rest
+
+
+def _split_anonymous(filter: str) -> tuple[str, str] | None:
+    for prefix in (QUEUE_PREFIX, SHORT_PREFIX):
+        if filter.startswith(prefix):
+            if queue_name(filter) is not None:
+                return None
+            rest = filter[len(prefix) :]
+            if not rest:
+                raise TopicError(f"the shared subscription {shown(filter)} has no topic filter")
+            return ANONYMOUS_GROUP, rest
+    return None
+
+
+def queue_name(filter: str) -> str | None:
+    """The named queue that a topic or filter means; ``None`` where it means none.
+
+    ``$queue/NAME`` does, with one level and no wildcard. (With more it is shared: see
+    :func:`split_shared`.)
+    """
+    if not filter.startswith(QUEUE_PREFIX):
+        return None
+    name = filter[len(QUEUE_PREFIX) :]
+    return None if not name or "/" in name or has_wildcard(name) else name
 
 
 def matches(filter: str, topic: str) -> bool:

@@ -22,6 +22,7 @@ from midge.store.base import (
     Contents,
     DeliveryRow,
     MessageRow,
+    QueueRow,
     SessionRow,
     StoreError,
     SubscriptionRow,
@@ -40,7 +41,8 @@ _MESSAGE_COLUMNS: Final = (
     "m.id, m.topic, m.payload, m.qos, m.retain, m.properties, m.expires_at, m.origin"
 )
 _DELIVERY_COLUMNS: Final = (
-    "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state"
+    "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state,"
+    " d.priority, d.ready_at"
 )
 
 
@@ -62,6 +64,7 @@ _COLUMNS: Final = {
     "doomed": 1,
     "incoming": 2,
     "message": len(MessageRow._fields) + 1,
+    "queue": len(QueueRow._fields),
     "retained": 2,
     "session": len(SessionRow._fields),
     "subscription": len(SubscriptionRow._fields),
@@ -195,7 +198,8 @@ class SqliteStore:
                 (session, after, QUEUED, limit),
             )
             return [
-                (_delivery(row[:8]), None if row[8] is None else _message(row[8:])) for row in rows
+                (_delivery(row[:10]), None if row[10] is None else _message(row[10:]))
+                for row in rows
             ]
         except sqlite3.Error as error:
             raise _failure(self.path, "read", error) from error
@@ -287,6 +291,13 @@ def statements(changes: Changes) -> Iterator[tuple[str, Sequence[Sequence[object
 def _session_statements(
     changes: Changes,
 ) -> Iterator[tuple[str, Sequence[Sequence[object]]]]:
+    queues = changes.queues
+    yield "DELETE FROM queue WHERE key = ?", [(key,) for key, row in queues.items() if row is None]
+    yield _INSERT["queue"], [row for row in queues.values() if row is not None]
+    yield (
+        "UPDATE queue SET given = max(given, ?) WHERE key = ?",
+        [(seq, key) for key, seq in changes.given.items()],
+    )
     ended = [(key,) for key, row in changes.sessions.items() if row is None]
     yield "DELETE FROM session WHERE key = ?", ended
     yield "DELETE FROM subscription WHERE session = ?", ended
@@ -340,8 +351,11 @@ def read_contents(reader: sqlite3.Connection, page: int) -> Contents:
     for topic, number in reader.execute("SELECT topic, message FROM retained"):
         contents.retained[str(topic)] = int(number)
     _read_messages(reader, contents, "JOIN retained r ON r.message = m.id", ())
-    for session in contents.sessions:
-        _read_deliveries(reader, contents, session.key, page)
+    for row in reader.execute("SELECT * FROM queue ORDER BY key"):
+        contents.queues.append(_queue(row))
+    keys = [session.key for session in contents.sessions]
+    for key in keys + [queue.key for queue in contents.queues]:
+        _read_deliveries(reader, contents, key, page)
     for name, value in reader.execute("SELECT name, value FROM counter"):
         setattr(contents, f"next_{name}", int(value))
     return contents
@@ -372,9 +386,9 @@ def _read_deliveries(
             f" WHERE d.session = ? AND {which} ORDER BY d.seq LIMIT ?",
             (session, limit),
         ):
-            contents.deliveries.append(_delivery(row[:8]))
-            if row[8] is not None:
-                contents.messages[row[8]] = _message(row[8:])
+            contents.deliveries.append(_delivery(row[:10]))
+            if row[10] is not None:
+                contents.messages[row[10]] = _message(row[10:])
 
 
 # SQLite keeps what it is given: a damaged row is an error here, and not somewhere in the broker.
@@ -427,7 +441,7 @@ def _message(row: tuple[object, ...]) -> MessageRow:
 
 
 def _delivery(row: tuple[object, ...]) -> DeliveryRow:
-    session, seq, message, qos, retain, ids, packet_id, state = row
+    session, seq, message, qos, retain, ids, packet_id, state, priority, ready_at = row
     return DeliveryRow(
         _int(session),
         _int(seq),
@@ -437,7 +451,14 @@ def _delivery(row: tuple[object, ...]) -> DeliveryRow:
         _str(ids),
         _int(packet_id),
         _int(state),
+        _int(priority),
+        _time(ready_at),
     )
+
+
+def _queue(row: tuple[object, ...]) -> QueueRow:
+    key, name, settings, given = row
+    return QueueRow(_int(key), _str(name), _str(settings), _int(given))
 
 
 def _int(value: object) -> int:

@@ -19,7 +19,7 @@ from midge.store.sqlite import schema
 from midge.store.sqlite.database import DamagedStore, SqliteStore, insert_into, prepare
 
 #: Tables by what numbers their rows; the others have keys of several columns.
-_NUMBERED: Final = {"session": "key", "message": "id", "doomed": "session"}
+_NUMBERED: Final = {"session": "key", "queue": "key", "message": "id", "doomed": "session"}
 _KEYS: Final = {
     "counter": "name",
     "delivery": "session, seq",
@@ -195,6 +195,7 @@ def mend(database: sqlite3.Connection) -> int:
         execute(f"DELETE FROM {table} WHERE session NOT IN (SELECT key FROM session)")
     execute(
         "DELETE FROM delivery WHERE session NOT IN (SELECT key FROM session)"
+        " AND session NOT IN (SELECT key FROM queue)"
         " AND session NOT IN (SELECT session FROM doomed)"
     )
     lost = execute("DELETE FROM delivery WHERE message NOT IN (SELECT id FROM message)").rowcount
@@ -216,6 +217,7 @@ def mend(database: sqlite3.Connection) -> int:
     execute("DROP TABLE needed")
     for name, column, table in (
         ("session", "key", "session"),
+        ("session", "key", "queue"),
         ("message", "id", "message"),
         ("seq", "seq", "delivery"),
     ):

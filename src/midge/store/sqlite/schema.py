@@ -3,7 +3,7 @@
 The file is meant to be looked into with the ``sqlite3`` program. Numbers of the journal are its
 keys; ``refs`` counts who needs a message, deliveries and retained topics alike. A session that
 ended is gone at once, its deliveries are removed a slice at a time: until then its key is in
-``doomed``.
+``doomed``. A queue is a session without a client: its messages are deliveries under its key.
 """
 
 from __future__ import annotations
@@ -64,8 +64,17 @@ TABLES: Final[dict[str, str]] = {
             ids TEXT NOT NULL,
             packet_id INTEGER NOT NULL,
             state INTEGER NOT NULL,
+            priority INTEGER NOT NULL,
+            ready_at REAL,
             PRIMARY KEY (session, seq)
         ) WITHOUT ROWID""",
+    "queue": """
+        CREATE TABLE queue (
+            key INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            settings TEXT NOT NULL,
+            given INTEGER NOT NULL
+        )""",
     "incoming": """
         CREATE TABLE incoming (
             session INTEGER NOT NULL,

@@ -31,7 +31,7 @@ _CHECKS: Final = (
     (
         "deliveries without their session",
         "SELECT count(*) FROM delivery WHERE session NOT IN"
-        " (SELECT key FROM session UNION SELECT session FROM doomed)",
+        " (SELECT key FROM session UNION SELECT key FROM queue UNION SELECT session FROM doomed)",
     ),
     (
         "retained topics without their message",
@@ -129,8 +129,9 @@ def stats(path: str) -> dict[str, int]:
             "retained": one("SELECT count(*) FROM retained"),
             "messages": one("SELECT count(*) FROM message"),
             "payload_bytes": one("SELECT coalesce(sum(length(payload)), 0) FROM message"),
-            "queued": one("SELECT count(*) FROM delivery WHERE state = 0"),
-            "in_flight": one("SELECT count(*) FROM delivery WHERE state <> 0"),
+            "queues": one("SELECT count(*) FROM queue"),
+            "queued": one("SELECT count(*) FROM delivery WHERE state IN (0, 3)"),
+            "in_flight": one("SELECT count(*) FROM delivery WHERE state IN (1, 2)"),
             "incoming": one("SELECT count(*) FROM incoming"),
             "sessions_ending": one("SELECT count(*) FROM doomed"),
         }

@@ -1,0 +1,243 @@
+"""All queues of a broker, by name; and what they need of it.
+
+A queue is made by the configuration, by ``$CONTROL/queue/v1`` (see :mod:`midge.broker.control`), or
+by whoever first publishes to ``$queue/NAME`` or subscribes to it. Dead letters go to ``NAME.dead``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from midge.auth.base import ALLOWED, Pending
+from midge.broker.queue import Queue
+from midge.broker.queue_consumers import MqttConsumer
+from midge.broker.queue_settings import DROP_OLDEST, QueueSettings, name_fault
+from midge.errors import MidgeError
+from midge.limits import QUEUES_MAX
+from midge.message import NEVER, Message
+from midge.mqtt.properties import Properties
+from midge.store.base import QueueRow
+from midge.topics.filters import QUEUE_PREFIX
+
+if TYPE_CHECKING:
+    from midge.broker.deadlines import Deadlines
+    from midge.broker.keeper import Keeper
+    from midge.broker.metrics import Metrics
+    from midge.broker.pressure import Pressure
+    from midge.broker.queue_item import Item
+    from midge.broker.session import Session, Subscription
+    from midge.broker.subscriptions import Subscriptions
+    from midge.config.settings import Settings
+    from midge.store.journal import Journal
+
+#: User properties of a dead letter.
+DEAD_QUEUE: Final = "dead-letter-queue"
+DEAD_REASON: Final = "dead-letter-reason"
+
+
+class QueueError(MidgeError):
+    """A queue cannot be made, or is not there."""
+
+
+class Queues:
+    """See the module.
+
+    Attributes:
+        settings: the broker's.
+        metrics: the broker's.
+        crowd: what publishers wait for.
+        deadlines: the broker's.
+        keeper: what outlives the process; ``None`` where nothing does.
+        full: queues that reject the next message.
+        defaults: the settings of queues that are made by being used.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_subscriptions",
+        "crowd",
+        "deadlines",
+        "defaults",
+        "full",
+        "keeper",
+        "metrics",
+        "settings",
+    )
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        crowd: dict[Pressure, None],
+        deadlines: Deadlines,
+        subscriptions: Subscriptions,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.crowd = crowd
+        self.deadlines = deadlines
+        self.keeper: Keeper | None = None
+        self.full: dict[Queue, None] = {}
+        self.defaults = QueueSettings()
+        self._by_name: dict[str, Queue] = {}
+        self._subscriptions = subscriptions
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def journal(self) -> Journal:
+        """Where changes of queues that are kept are noted."""
+        assert self.keeper is not None
+        return self.keeper.journal
+
+    def all(self) -> list[Queue]:
+        """All named queues, the oldest first."""
+        return list(self._by_name.values())
+
+    def get(self, name: str) -> Queue | None:
+        """The queue of that name."""
+        return self._by_name.get(name)
+
+    def need(self, name: str) -> Queue:
+        """The queue of that name, made where there is none.
+
+        Raises:
+            QueueError: it cannot be made.
+        """
+        queue = self._by_name.get(name)
+        return self.create(name, self.defaults) if queue is None else queue
+
+    def create(self, name: str, settings: QueueSettings) -> Queue:
+        """Make a queue, or give the one of that name other settings.
+
+        Raises:
+            QueueError: the name is no name, or there are too many queues.
+        """
+        queue = self._by_name.get(name)
+        if queue is None:
+            fault = name_fault(name)
+            if fault:
+                raise QueueError(fault)
+            if len(self._by_name) >= QUEUES_MAX:
+                raise QueueError(f"there are {QUEUES_MAX} queues, which is as many as can be")
+            queue = self._add(name, settings)
+            if settings.durable and self.keeper is not None:
+                queue.key = self.journal.new_session()
+        else:
+            self._feed(queue, settings)
+            queue.settings = settings
+        if queue.key:
+            self.journal.keep_queue(QueueRow(queue.key, name, settings.text()))
+        return queue
+
+    def _add(self, name: str, settings: QueueSettings) -> Queue:
+        queue = Queue(name, QueueSettings(), self)
+        self._by_name[name] = queue
+        self._subscriptions.add_queue(QUEUE_PREFIX + name, queue)
+        self._feed(queue, settings)
+        queue.settings = settings
+        return queue
+
+    def _feed(self, queue: Queue, settings: QueueSettings) -> None:
+        """Have the messages of other topics than before put in."""
+        before, after = queue.settings.filters, settings.filters
+        for filter in before:
+            if filter not in after:
+                self._subscriptions.remove_queue(filter, queue)
+        for filter in after:
+            if filter not in before:
+                self._subscriptions.add_queue(filter, queue)
+
+    def restore(self, row: QueueRow, settings: QueueSettings) -> Queue:
+        """Make a queue of the store again."""
+        queue = self._add(row.name, settings)
+        queue.key = row.key
+        return queue
+
+    def delete(self, name: str, now: float) -> int:
+        """Remove a queue with all that is in it; returns how many messages that were.
+
+        Raises:
+            QueueError: there is none of that name.
+        """
+        queue = self._by_name.pop(name, None)
+        if queue is None:
+            raise QueueError(f"there is no queue {name}")
+        for filter in (QUEUE_PREFIX + name, *queue.settings.filters):
+            self._subscriptions.remove_queue(filter, queue)
+        self.full.pop(queue, None)
+        lost = queue.close(now)
+        self.metrics.dropped_session_end += lost
+        return lost
+
+    # -- consumers ----------------------------------------------------------------------------
+
+    def subscribe(self, name: str, subscription: Subscription, now: float) -> None:
+        """A client takes messages from a queue from here on.
+
+        Raises:
+            QueueError: it cannot be made.
+        """
+        queue = self.need(name)
+        self.unsubscribe(queue, subscription.session, now)
+        consumer = MqttConsumer(queue, subscription)
+        outbox = subscription.outbox
+        if outbox.consumers is None:
+            outbox.consumers = []
+        outbox.consumers.append(consumer)
+        queue.join(consumer, now)
+
+    def unsubscribe(self, queue: Queue, session: Session, now: float) -> None:
+        """A client takes no more; what it has it may still acknowledge."""
+        outbox = session.outbox
+        for consumer in outbox.consumers or ():
+            if consumer.queue is queue:
+                outbox.consumers = [one for one in outbox.consumers or () if one is not consumer]
+                queue.leave(consumer, now)
+                return
+
+    def take_back(self, session: Session, now: float) -> None:
+        """The connection of a session is gone: what it has not acknowledged is for others."""
+        items = session.outbox.take_back()
+        by_queue: dict[Queue, list[Item]] = {}
+        for item in items:
+            by_queue.setdefault(item.queue, []).append(item)
+        for queue, returned in by_queue.items():
+            queue.take_back(returned, session.outbox, now)
+
+    # -- what queues need ---------------------------------------------------------------------
+
+    def new_pending(self) -> Pending:
+        """Something to wait for."""
+        return Pending()
+
+    def settle_room(self, pending: Pending, now: float) -> None:
+        """There is room again."""
+        pending.settle(ALLOWED, now)
+
+    def bury(self, queue: Queue, item: Item, why: str, now: float) -> None:
+        """Put a message that nobody manages into the dead letters of its queue."""
+        name = queue.settings.dead or f"{queue.name}.dead"
+        if queue.name == name:
+            self.metrics.dropped_dead += 1  # a dead letter that nobody takes either
+            return
+        try:
+            dead = self._by_name.get(name) or self.create(
+                name,
+                QueueSettings(full=DROP_OLDEST, deliveries_max=0, durable=queue.settings.durable),
+            )
+        except QueueError:
+            self.metrics.dropped_dead += 1
+            return
+        message = item.message
+        properties = Properties()
+        if message.properties is not None:
+            properties.values = dict(message.properties.values)
+            properties.user = list(message.properties.user)
+        properties.user += [(DEAD_QUEUE, queue.name), (DEAD_REASON, why)]
+        letter = Message(
+            message.topic, message.payload, message.qos, False, properties, NEVER, message.origin
+        )
+        if not dead.put(letter, now):
+            self.metrics.dropped_dead += 1
