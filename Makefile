@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint format bench spec clean
+.PHONY: help setup run test lint format bench crash spec clean
 
 help:
 	@echo "make run     set up and start the broker with the embedded defaults"
 	@echo "make test    set up and run every test"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against the brokers on this machine"
+	@echo "make crash   kill a broker 200 times, and look whether it lost anything it promised"
 	@echo "make spec    which statements of the MQTT standards have a test"
 	@echo "make setup   everything that the others need, in $(VENV)"
 	@echo "make format  let ruff lay out the code"
@@ -40,6 +41,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+crash: $(READY)
+	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200
 
 spec: $(READY)
 	$(BIN)/python -m tests.conformance.report

@@ -70,6 +70,7 @@ class BrokerProcess:
     def start(self) -> None:
         """Start it and wait until it says that it runs."""
         with self._log.open("ab") as log:
+            before = log.tell()  # it may have run before
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
         self.running.append(self)
         deadline = time.monotonic() + 15
@@ -77,7 +78,7 @@ class BrokerProcess:
             if self.process.poll() is not None:
                 self.running.remove(self)
                 raise RuntimeError(f"the broker ended at once:\n{self.log()}")
-            if re.search(r"version \S+ running", self.log()):
+            if re.search(rb"version \S+ running", self._log.read_bytes()[before:]):
                 return
             time.sleep(0.01)
         self.stop()

@@ -1,10 +1,9 @@
 """The broker dies at any moment, and nothing that was acknowledged is lost or doubled.
 
-Publishers and subscribers here are correct clients with sessions of their own: they send again what
-was not acknowledged and know which QoS 2 identifiers they have seen. The broker is thrown away in
-the middle of anything, with what its store had not committed, and a new one starts from the store.
-The ledger: what a publisher holds an acknowledgement for reaches every subscriber; at QoS 2 once;
-in order. Seeded, so that a failure can be run again.
+The broker is thrown away in the middle of anything, with what its store had not committed, and a
+new one starts from the store. The ledger (:mod:`tests.ledger`): what a publisher holds an
+acknowledgement for reaches every subscriber; at QoS 2 once; in order. Seeded, so that a failure can
+be run again.
 """
 
 from __future__ import annotations
@@ -14,135 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from midge.mqtt import packets as p
-from midge.mqtt.properties import Properties
 from midge.store.base import Store
 from midge.store.memory import MemoryStore
 from midge.store.sqlite.database import SqliteStore
-from midge.testing.pair import Peer, World
+from midge.testing.pair import World
+from tests.ledger import Client, Publisher, Subscriber, check
 
 STEPS = 250
-
-
-class Client:
-    """A client whose own session outlives everything."""
-
-    def __init__(self, name: str, version: int) -> None:
-        self.name = name
-        self.version = version
-        self.window = 20
-        self.peer: Peer | None = None
-
-    def connected(self) -> bool:
-        return self.peer is not None and not self.peer.closed
-
-    def connect(self, world: World) -> None:
-        self.peer = world.connect(
-            self.name,
-            version=self.version,
-            clean_start=False,
-            properties=self.properties() if self.version == 5 else None,
-        )
-        self.came_back()
-
-    def properties(self) -> Properties:
-        return Properties.of(session_expiry_interval=1_000_000, receive_maximum=self.window)
-
-    def came_back(self) -> None:
-        raise NotImplementedError
-
-    def handle(self, packet: p.Packet) -> None:
-        raise NotImplementedError
-
-    def read(self, limit: int) -> None:
-        """Handle some of what came."""
-        if not self.connected():
-            return
-        assert self.peer is not None
-        packets = self.peer.take()
-        self.peer._pending = packets[limit:]
-        for packet in packets[:limit]:
-            self.handle(packet)
-
-
-class Publisher(Client):
-    """Sends numbered messages of QoS 1 and 2."""
-
-    def __init__(self, name: str, version: int) -> None:
-        super().__init__(name, version)
-        self.count = 0
-        self.in_flight: dict[int, tuple[int, bytes]] = {}  # id: QoS, payload
-        self.released: dict[int, None] = {}
-        self.acknowledged: dict[int, list[bytes]] = {1: [], 2: []}
-
-    def publish(self, qos: int) -> None:
-        if not self.connected() or len(self.in_flight) + len(self.released) > 15:
-            return
-        self.count += 1
-        packet_id = 1 + self.count % 60_000
-        payload = f"{self.name} {qos} {self.count}".encode()
-        self.in_flight[packet_id] = qos, payload
-        self.send(packet_id, dup=False)
-
-    def send(self, packet_id: int, dup: bool) -> None:
-        assert self.peer is not None
-        qos, payload = self.in_flight[packet_id]
-        self.peer.send(p.Publish("t/x", payload, qos, False, dup, packet_id))
-
-    def came_back(self) -> None:
-        assert self.peer is not None
-        for packet_id in list(self.in_flight):
-            self.send(packet_id, dup=True)
-        for packet_id in list(self.released):
-            self.peer.send(p.Pubrel(packet_id))
-
-    def handle(self, packet: p.Packet) -> None:
-        assert self.peer is not None
-        if isinstance(packet, p.Puback | p.Pubrec):
-            found = self.in_flight.pop(packet.packet_id, None)
-            if packet.reason >= 0x80:
-                return
-            if found is not None:
-                self.acknowledged[found[0]].append(found[1])
-        if isinstance(packet, p.Pubrec):
-            self.released[packet.packet_id] = None
-            self.peer.send(p.Pubrel(packet.packet_id))
-        elif isinstance(packet, p.Pubcomp):
-            self.released.pop(packet.packet_id, None)
-
-
-class Subscriber(Client):
-    """Takes messages, and remembers which QoS 2 identifiers are open."""
-
-    def __init__(self, name: str, version: int) -> None:
-        super().__init__(name, version)
-        self.got: list[bytes] = []
-        self.open: set[int] = set()
-        self.subscribed = False
-
-    def came_back(self) -> None:
-        assert self.peer is not None
-        assert self.peer.connack is not None
-        assert self.peer.connack.session_present == self.subscribed, "the session was forgotten"
-        if not self.subscribed:
-            self.peer.send(p.Subscribe(1, [p.SubscribeTo("t/#", 2)]))
-
-    def handle(self, packet: p.Packet) -> None:
-        assert self.peer is not None
-        if isinstance(packet, p.Publish):
-            if packet.qos == 1:
-                self.got.append(packet.payload)
-                self.peer.send(p.Puback(packet.packet_id))
-                return
-            if packet.packet_id not in self.open:
-                self.open.add(packet.packet_id)
-                self.got.append(packet.payload)
-            self.peer.send(p.Pubrec(packet.packet_id))
-        elif isinstance(packet, p.Pubrel):
-            self.open.discard(packet.packet_id)
-            self.peer.send(p.Pubcomp(packet.packet_id))
-        elif isinstance(packet, p.Suback):
-            self.subscribed = True
 
 
 class Crashes:
@@ -184,8 +61,8 @@ class Crashes:
             if not client.connected():
                 client.connect(self.world)
         elif action == 15:
-            if client.peer is not None:
-                client.peer.drop()
+            if client.line is not None:
+                client.line.drop()
         elif action == 16:
             self.world.committing = not self.world.committing
             self.world.settle()
@@ -204,7 +81,7 @@ class Crashes:
             if self.random.random() < 0.5:
                 client.read(self.random.choice([0, 1, 100]))
         for client in self.clients():
-            client.peer = None
+            client.line = None
         self.store.close()
         self.start()
 
@@ -218,8 +95,8 @@ class Crashes:
         for _ in range(2000):
             for client in self.clients():
                 client.read(100)
-            if not any(client.peer and client.peer._pending for client in self.clients()) and not (
-                any(publisher.in_flight or publisher.released for publisher in self.publishers)
+            if all(one.idle() for one in self.publishers) and not any(
+                client.unread for client in self.clients()
             ):
                 break
         for _ in range(200):
@@ -227,19 +104,7 @@ class Crashes:
                 client.read(100)
 
     def check(self) -> None:
-        for subscriber in self.subscribers:
-            got = subscriber.got
-            for publisher in self.publishers:
-                for qos in (1, 2):
-                    sent = publisher.acknowledged[qos]
-                    mark = f"{publisher.name} {qos} ".encode()
-                    mine = [payload for payload in got if payload.startswith(mark)]
-                    missing = set(sent) - set(mine)
-                    assert not missing, f"{subscriber.name} never got {sorted(missing)[:5]}"
-                    if qos == 2:
-                        assert len(mine) == len(set(mine)), f"{subscriber.name} got one twice"
-                    first = list(dict.fromkeys(mine))
-                    assert first == sorted(first, key=lambda one: int(one.split()[2]))
+        check(self.publishers, self.subscribers)
         # Nothing is left behind.
         contents = self.store.read(100)
         assert not contents.deliveries
