@@ -28,7 +28,10 @@ class Hooks:
         """A network connection was refused because of ``limit``."""
 
     def not_shaken(self, address: str, port: int, listener: str, text: str) -> None:
-        """A connection never got as far as MQTT: TLS, WebSocket or PROXY failed, and why."""
+        """A connection never got as far as MQTT: TLS, WebSocket or PROXY failed, and why.
+
+        The text is empty where that is nothing to tell: a proxy looked whether the broker lives.
+        """
 
     def failed(self, link: Link, error: Exception) -> None:
         """Handling a client's bytes raised: a fault of the broker's own."""

@@ -613,14 +613,28 @@ class Queue(Pressure):
     # -- looking in ---------------------------------------------------------------------------
 
     def peek(self, limit: int, now: float) -> list[Item]:
-        """The next messages that wait in memory, in the order in which they would be given."""
+        """The next messages that wait, in the order in which they would be given."""
+        if not self._plain:
+            self._load(now)
         found = sorted(self._first)[:limit]
         found += [item for _, item in zip(range(limit), self._plain, strict=False)]
         found.sort()
+        if self._paged and len(found) < limit:
+            found += self._peek_paged(limit - len(found))
         found += [item for _, _, item in sorted(self._delayed, key=_by_time)[:limit]]
-        if not found and self._load(now):
-            return self.peek(limit, now)
         return found[:limit]
+
+    def _peek_paged(self, limit: int) -> list[Item]:
+        keeper = self._queues.keeper
+        assert keeper is not None
+        found = []
+        for row, message in keeper.page(self.key, self._last_serial, limit) or ():
+            delivery = None
+            if message is not None:
+                delivery = read_delivery(row, message, keeper.journal.offset_s)
+            if delivery is not None:
+                found.append(Item(self, delivery.message, 1, row.seq))
+        return found
 
     def pop(self, now: float) -> Item | None:
         """Take out the next message, for good: the caller has it elsewhere, or wants it gone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from midge.broker.queue_settings import QueueSettings
@@ -65,7 +67,7 @@ def test_each_message_goes_to_one_consumer() -> None:
     workers = [worker(world, f"w{number}") for number in range(3)]
     put(world, *numbers(9))
     shares = [payloads(one) for one in workers]
-    assert sorted(sum(shares, [])) == numbers(9)
+    assert sorted(itertools.chain(*shares)) == numbers(9)
     assert [len(share) for share in shares] == [3, 3, 3]
 
 
@@ -321,7 +323,7 @@ def test_what_emqx_calls_a_queue_is_a_shared_subscription(filter: str) -> None:
         world.connect("publisher").publish("a/b", payload, 1)
     shares = [payloads(member) for member in members]
     assert [len(share) for share in shares] == [2, 2]
-    assert sorted(sum(shares, [])) == numbers(4)
+    assert sorted(itertools.chain(*shares)) == numbers(4)
 
 
 @pytest.mark.parametrize("name", ["a" * 201, "$a", "\u200e"])
