@@ -31,6 +31,10 @@ SIMPLE_PACKET_BYTES_MAX: Final = 10_000
 HANDSHAKES_MAX: Final = 1000
 #: The longest request that may ask for a WebSocket.
 WEBSOCKET_HEADER_BYTES_MAX: Final = 8192
+#: The longest line of the PROXY protocol's version 1, and how much may follow the fixed part of a
+#: header of version 2. Mosquitto's numbers; the longest line of addresses has 107 bytes.
+PROXY_LINE_BYTES_MAX: Final = 108
+PROXY_HEADER_BYTES_MAX: Final = 500
 #: How often certificates are looked at, whether they are other files.
 TLS_LOOK_S: Final = 5.0
 #: How long a new connection may take to send its whole CONNECT, and for a handshake before it.

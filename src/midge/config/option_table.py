@@ -178,7 +178,7 @@ bind_address                  text -     default  works - host
     Address of the default listener.
 bind_interface                text -     default  later - bind_interface
     Listen only on the addresses of a network interface.
-enable_proxy_protocol         int  -     listener later r proxy_protocol
+enable_proxy_protocol         int  -     listener works r proxy_protocol
     Version of the PROXY protocol that connections begin with.
 http_dir                      text -     listener later - http_dir
     Directory of files that a WebSocket listener serves.
@@ -206,7 +206,7 @@ port                          own  1883  default  works - port
     Port of the default listener.
 protocol                      own  mqtt  default  works r protocol
     What is spoken here: mqtt or websockets.
-proxy_protocol_v2_require_tls bool false listener later r proxy_protocol_v2_require_tls
+proxy_protocol_v2_require_tls bool false listener works r proxy_protocol_v2_require_tls
     Only take connections that reached the proxy over TLS.
 socket_domain                 own  -     default  works - socket_domain
     Listen only on ipv4 or only on ipv6.

@@ -19,6 +19,7 @@ from midge.errors import ConfigError
 from midge.limits import WEBSOCKET_HEADER_BYTES_MAX
 from midge.mqtt.reasons import Reason
 from midge.net.listener import open_tcp, open_unix
+from midge.net.proxy_protocol import ProxyLayer
 from midge.net.tls import TlsKeeper, TlsLayer, make_context
 from midge.server import log_lines as lines
 
@@ -59,6 +60,10 @@ class OpenListener:
         """What stands between a connection and MQTT, the lowest first."""
         made: list[MakeLayer] = []
         settings = self.settings
+        if settings.proxy_protocol:
+            made.append(
+                lambda below, opened, refused: ProxyLayer(below, settings, opened, refused)
+            )
         if self.tls is not None:
             context = self.tls.context
             made.append(

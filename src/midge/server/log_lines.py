@@ -12,6 +12,7 @@ from typing import Final
 from midge.mqtt import packets as p
 from midge.mqtt.properties import AUTHENTICATION_METHOD, Properties
 from midge.mqtt.reasons import Reason
+from midge.net.proxy_protocol import CORRUPT, NO_CERTIFICATE, NO_TLS
 
 # -- the broker ----------------------------------------------------------------------------------
 
@@ -131,6 +132,8 @@ def connection_denied(address: str, limit: str = "max_connections") -> str:
 
 def not_shaken(address: str, port: int, listener: str, text: str) -> str:
     """A connection never got as far as MQTT."""
+    if text.startswith((CORRUPT, NO_CERTIFICATE, NO_TLS)):
+        return f"Connection from {address}:{port} rejected, {text}."
     return f"Connection from {address}:{port} on {listener} ended in its handshake: {text}."
 
 

@@ -60,7 +60,7 @@ class Narrator(Hooks):
 
     def not_shaken(self, address: str, port: int, listener: str, text: str) -> None:
         """See :class:`Hooks`."""
-        if self._connections:
+        if self._connections and text:
             self.log.notice(lines.not_shaken(address, port, listener, text))
 
     def failed(self, link: Link, error: Exception) -> None:

@@ -308,7 +308,7 @@ def test_an_error_carries_file_and_line() -> None:
         "listener 1\nprotocol http_api",
         "listener 1\nmount_point x/",
         "log_dest dlt",
-        "listener 1\nenable_proxy_protocol 2",
+        "listener 1\nhttp_dir /srv/www",
     ],
 )
 def test_what_clients_could_miss_is_an_error_with_its_place(text: str) -> None:

@@ -173,3 +173,15 @@ def test_messages_that_are_not_wanted() -> None:
     )
     assert log_lines.session_expired("ID") == "Expiring client ID due to timeout."
     assert log_lines.protocol_error("ID", "why") == "Protocol error from ID: why."
+
+
+def test_a_connection_that_is_refused_for_its_proxy_header_has_the_words_of_mosquitto() -> None:
+    for text in (
+        "corrupt PROXY header (a port is not 1 to 65535)",
+        "client did not connect using TLS",
+        "client did not provide a certificate",
+    ):
+        line = log_lines.not_shaken("192.0.2.5", 6275, "1883", text)
+        assert line == f"Connection from 192.0.2.5:6275 rejected, {text}."
+    line = log_lines.not_shaken("192.0.2.5", 6275, "1883", "no certificate")
+    assert line == "Connection from 192.0.2.5:6275 on 1883 ended in its handshake: no certificate."
