@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up and run every test"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against the brokers on this machine"
-	@echo "make crash   kill a broker 200 times, and look whether it lost anything it promised"
+	@echo "make crash   kill a broker, take its power away; look whether it keeps what it promised"
 	@echo "make spec    which statements of the MQTT standards have a test"
 	@echo "make setup   everything that the others need, in $(VENV)"
 	@echo "make format  let ruff lay out the code"
@@ -44,6 +44,7 @@ bench: $(READY)
 
 crash: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200
+	$(BIN)/python -m tests.disk.losses 20
 
 spec: $(READY)
 	$(BIN)/python -m tests.conformance.report
