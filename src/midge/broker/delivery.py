@@ -17,6 +17,7 @@ from midge.mqtt.inflight import Outbound
 # Wire forms: in which language a receiver is spoken to.
 MQTT_3: Final = 0  # 3.1 and 3.1.1 have one form of PUBLISH
 MQTT_5: Final = 1
+ZMTP: Final = 2
 
 _VERSION: Final = (4, 5)
 NO_IDS: Final[tuple[int, ...]] = ()
@@ -30,9 +31,10 @@ class Delivery(Outbound):
         message: what is delivered.
         retain: the flag on the wire.
         ids: subscription identifiers to name.
+        zmtp: the bytes for ZeroMQ subscribers, once somebody has encoded them.
     """
 
-    __slots__ = ("_parts3", "_parts5", "_stamp", "ids", "message", "retain")
+    __slots__ = ("_parts3", "_parts5", "_stamp", "ids", "message", "retain", "zmtp")
 
     def __init__(
         self, message: Message, qos: int, retain: bool, ids: tuple[int, ...] = NO_IDS
@@ -44,6 +46,7 @@ class Delivery(Outbound):
         self._parts3: tuple[bytes, bytes] | None = None
         self._parts5: tuple[bytes, bytes] | None = None
         self._stamp = -1
+        self.zmtp: bytes | None = None
 
     def parts(self, form: int, now: float) -> tuple[bytes, bytes]:
         """Head and tail of the PUBLISH; the packet identifier goes between them at QoS 1 and 2."""
@@ -61,15 +64,20 @@ class Delivery(Outbound):
             self._parts5 = self._encode5(self.message.topic.encode(), stamp, 0)
         return self._parts5
 
+    def parts_named(self, topic: bytes, form: int, now: float) -> tuple[bytes, bytes]:
+        """The same for a receiver that calls the topic ``topic``."""
+        if form == MQTT_3:
+            return publish_parts(topic, self.message.payload, self.qos, self.retain, 4, b"")
+        return self._encode5(topic, self.seconds_left(now), 0)
+
     def parts_aliased(
-        self, aliases: OutboundAliases, now: float, packet_bytes_max: int
+        self, topic: bytes, aliases: OutboundAliases, now: float, packet_bytes_max: int
     ) -> tuple[bytes, bytes]:
         """The same for a receiver with topic aliases of its own, which nobody can share.
 
         An alias is set only by a packet that will be sent: one that would make the packet larger
         than ``packet_bytes_max`` (0: any) is not used.
         """
-        topic = self.message.topic.encode()
         alias, known = aliases.assign(topic)
         left = self.seconds_left(now)
         if known:

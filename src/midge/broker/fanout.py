@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.broker.delivery import MQTT_5, Delivery
+from midge.broker.delivery import MQTT_5, ZMTP, Delivery
 from midge.broker.link import Link
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
@@ -42,8 +42,8 @@ class Receivers:
         identity: by what the router finds this object again for another topic.
         mqtt3, mqtt5: their outboxes by wire form, once for each subscription.
         plain: all of them take a QoS 0 packet of up to ``PLAIN_BYTES_MAX`` as it is: there are no
-            identifiers, own-message rules, aliases, groups or smaller maximum packet sizes, and
-            nobody gets two copies (a run would change their order).
+            identifiers, own-message rules, aliases, mount points, groups or smaller maximum packet
+            sizes, and nobody gets two copies (a run would change their order).
     """
 
     __slots__ = ("barred", "groups", "identity", "mqtt3", "mqtt5", "plain", "subscriptions")
@@ -64,9 +64,9 @@ class Receivers:
         self.plain = not groups
         for subscription in subscriptions:
             outbox = subscription.outbox
-            if subscription.ids or subscription.no_local or outbox.aliases is not None:
+            if subscription.ids or subscription.no_local or outbox.own:
                 self.plain = False
-            if 0 < outbox.packet_bytes_max <= PLAIN_BYTES_MAX:
+            if outbox.form == ZMTP or 0 < outbox.packet_bytes_max <= PLAIN_BYTES_MAX:
                 self.plain = False
             (self.mqtt5 if outbox.form == MQTT_5 else self.mqtt3).append(outbox)
         if len({id(subscription.outbox) for subscription in subscriptions}) < len(subscriptions):

@@ -32,7 +32,8 @@ class Metrics:
         dropped_expired: the message expired before it could be sent.
         dropped_too_large: larger than the receiver's Maximum Packet Size.
         dropped_session_end: waiting for a session that ended.
-        dropped_forbidden: waiting for a client that may not have it any more.
+        dropped_forbidden: waiting for a client that may not have it any more, or below whose mount
+            point it is not.
         dropped_dead: a dead letter for which there was no place.
         dropped_no_member: a shared subscription without anyone to give it to.
     """

@@ -29,6 +29,7 @@ from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.aliases import OutboundAliases
 from midge.mqtt.encode import encode_ack
+from midge.topics.remap import unmounted_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,8 @@ class Outbox(Pressure):
         chunks: bytes for the wire, in order. The connection's own list while there is one.
         used: bytes appended to ``chunks`` since the transport last took them.
         form: the wire form of this receiver, see :mod:`midge.broker.delivery`.
+        mount: what topics begin with for all but this receiver; see :mod:`midge.topics.remap`.
+        own: its packets are not those of others: it has aliases, or a mount.
         packet_bytes_max: the largest packet that the receiver takes; 0 for any.
         outgoing: QoS 1 and 2 messages on their way.
         queue: what waits for credit.
@@ -73,9 +76,11 @@ class Outbox(Pressure):
         "ended",
         "form",
         "hungry",
+        "mount",
         "open",
         "outgoing",
         "owed",
+        "own",
         "packet_bytes_max",
         "queue",
         "queued_bytes",
@@ -97,9 +102,11 @@ class Outbox(Pressure):
         self.ended = False
         self.form: int = MQTT_3
         self.hungry = False
+        self.mount = ""
         self.open = False
         self.outgoing = Flight(settings)
         self.owed = 0
+        self.own = False
         self.packet_bytes_max = 0
         self.queue: deque[Delivery | Backlog] | None = None
         self.queued_bytes = 0
@@ -116,6 +123,7 @@ class Outbox(Pressure):
         window: int,
         packet_bytes_max: int,
         alias_maximum: int,
+        mount: str = "",
     ) -> None:
         """The receiver is there; :meth:`resume` sends what waited, once it was greeted."""
         self.link = link
@@ -124,6 +132,8 @@ class Outbox(Pressure):
         self.used = 0
         self.packet_bytes_max = packet_bytes_max
         self.aliases = OutboundAliases(alias_maximum) if alias_maximum else None
+        self.mount = mount
+        self.own = alias_maximum > 0 or mount != ""
         self.outgoing.window = window
         self.open = True
 
@@ -134,6 +144,7 @@ class Outbox(Pressure):
         self.chunks = []
         self.used = 0
         self.aliases = None
+        self.own = self.mount != ""
         self._resend = None
         self._uncrowd()
 
@@ -211,12 +222,16 @@ class Outbox(Pressure):
     def _send(self, delivery: Delivery, now: float) -> int:
         """Put a message on the wire: take an identifier for it, append its bytes.
 
-        Returns the identifier; 0 at QoS 0, and where the message is too large to be sent.
+        Returns the identifier; 0 at QoS 0, and where the message cannot be sent: it is too large,
+        or not below the receiver's mount.
         """
-        if self.aliases is None:
+        if not self.own:
             head, tail = delivery.parts(self.form, now)
         else:
-            head, tail = delivery.parts_aliased(self.aliases, now, self.packet_bytes_max)
+            head, tail = self._own_parts(delivery, now)
+            if not head:
+                self._drop_forbidden(1)
+                return 0
         size = len(head) + len(tail)
         limit = self.packet_bytes_max
         if limit and size + (2 if delivery.qos else 0) > limit:
@@ -247,6 +262,21 @@ class Outbox(Pressure):
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
             self._crowd_up(now)
         return packet_id
+
+    def _own_parts(self, delivery: Delivery, now: float) -> tuple[bytes, bytes]:
+        """Head and tail for a receiver whose packets nobody shares.
+
+        Both are empty where the topic is not below its mount, so that it has no name for it.
+        """
+        topic: str | None = delivery.message.topic
+        if self.mount:
+            topic = unmounted_topic(self.mount, delivery.message.topic)
+        if topic is None:
+            return b"", b""
+        name = topic.encode()
+        if self.aliases is None:
+            return delivery.parts_named(name, self.form, now)
+        return delivery.parts_aliased(name, self.aliases, now, self.packet_bytes_max)
 
     def _enqueue(self, delivery: Delivery, now: float) -> None:
         if not self._admits(delivery):
@@ -397,10 +427,14 @@ class Outbox(Pressure):
 
     def _send_again(self, packet_id: int, delivery: Delivery, now: float, dup: int = 8) -> None:
         """Send a message that has its identifier, with the flag of a duplicate [MQTT-3.3.1-1]."""
-        if self.aliases is None:
+        if not self.own:
             head, tail = delivery.parts(self.form, now)
         else:
-            head, tail = delivery.parts_aliased(self.aliases, now, self.packet_bytes_max)
+            head, tail = self._own_parts(delivery, now)
+            if not head:
+                self.outgoing.drop(packet_id)
+                self._drop_forbidden(1)
+                return
         size = len(head) + len(tail) + 2
         if self.packet_bytes_max and size > self.packet_bytes_max:
             self.outgoing.drop(packet_id)

@@ -198,7 +198,7 @@ max_topic_alias_broker        int  10    listener works r topic_alias_broker_max
     How many topic aliases the broker sets with a client that allows them.
 maximum_qos                   int  2     default  works r max_qos
     Old name of max_qos.
-mount_point                   text -     listener later r mount_point
+mount_point                   text -     listener works r mount_point
     What the topics of clients here begin with, without their knowing it.
 plugin_use                    text -     listener later - -
     Use a plugin here that plugin_load has loaded.

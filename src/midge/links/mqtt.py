@@ -41,6 +41,7 @@ from midge.mqtt.decode import decode_packet, packet_length
 from midge.mqtt.reasons import Reason
 from midge.mqtt.states import CONNECTED
 from midge.topics.filters import queue_name, split_shared
+from midge.topics.remap import fault_of_filter, fault_of_topic, mounted_filter, mounted_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,7 @@ class MqttLink(Link):
         listener: the settings of the listener that it came by.
         address, port: where the client connects from.
         listener_port: where it came in.
+        mount: what its topics begin with for all others: ``mount_point`` when it came.
         client_id: once it is known.
         identity: as whom it came in, where there is somebody to ask about it.
         closing: write what is queued, then close.
@@ -95,6 +97,7 @@ class MqttLink(Link):
         "listener",
         "listener_port",
         "max_qos",
+        "mount",
         "plain",
         "port",
         "problem_information",
@@ -128,11 +131,12 @@ class MqttLink(Link):
         self.authentication: Authentication | None = None
         self.auth_method = ""
         self.max_qos: int = listener.max_qos
+        self.mount = listener.mount_point or ""
         self.plain = False
         self.problem_information = True
         self._trace = broker.hooks.trace
         # Whether a publish needs a look that most brokers do not ask for.
-        self._asked = broker.authorizer is not None or settings.payload_bytes_max > 0
+        self._asked = self._is_asked()
         self.allowed = None if broker.authorizer is None else set()
         # Acknowledgements that wait for a batch of the store, with its number, in order.
         self._unsafe: deque[tuple[int, int, int, int]] = deque()
@@ -273,12 +277,19 @@ class MqttLink(Link):
 
     def rules_changed(self) -> None:
         """See :meth:`Link.rules_changed`."""
-        settings = self.broker.settings
-        self._asked = self.broker.authorizer is not None or settings.payload_bytes_max > 0
+        self._asked = self._is_asked()
         self._trace = self.broker.hooks.trace
         self.allowed = None if self.broker.authorizer is None else set()
         if self.session is not None:
             self.plain = self._may_be_plain()
+
+    def _is_asked(self) -> bool:
+        broker = self.broker
+        return (
+            broker.authorizer is not None
+            or broker.settings.payload_bytes_max > 0
+            or self.mount != ""
+        )
 
     def rates_changed(self, now: float) -> None:
         """See :meth:`Link.rates_changed`."""
@@ -355,6 +366,8 @@ class MqttLink(Link):
     def _handle(self, packet: p.Packet, session: Session, now: float) -> None:
         """A packet of a client with a session; the frequent ones first."""
         if isinstance(packet, p.Publish):
+            if self.mount:
+                packet.topic = mounted_topic(self.mount, packet.topic)
             self._publish(packet, session, now)
         elif isinstance(packet, p.Puback):
             reason = packet.reason
@@ -497,6 +510,10 @@ class MqttLink(Link):
 
     def _refusal(self, packet: p.Publish) -> tuple[int, str]:
         """Why nobody may publish this: reason code and text; 0 when it may be asked further."""
+        if self.mount:
+            fault = fault_of_topic(self.mount, packet.topic)
+            if fault:
+                return int(Reason.TOPIC_NAME_INVALID), fault
         name = queue_name(packet.topic)
         if name is not None:
             fault = self._make_queue(name)
@@ -621,6 +638,9 @@ class MqttLink(Link):
     # -- subscriptions ----------------------------------------------------------------------------
 
     def _subscribe(self, packet: p.Subscribe, session: Session, now: float) -> None:
+        if self.mount:
+            for entry in packet.entries:
+                entry.filter = mounted_filter(self.mount, entry.filter)
         authorizer = self.broker.authorizer
         if authorizer is None:
             self._subscribed(packet, session, [ALLOWED] * len(packet.entries), now)
@@ -679,6 +699,10 @@ class MqttLink(Link):
         if decision.outcome != ALLOW:
             self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, decision.text)
             return int(Reason.NOT_AUTHORIZED) if self.connection.version == 5 else 0x80
+        fault = fault_of_filter(self.mount, entry.filter) if self.mount else ""
+        if fault:
+            self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, fault)
+            return int(Reason.TOPIC_FILTER_INVALID) if self.connection.version == 5 else 0x80
         if len(session.subscriptions) >= SUBSCRIPTIONS_MAX and (
             entry.filter not in session.subscriptions
         ):
@@ -699,6 +723,8 @@ class MqttLink(Link):
     def _unsubscribe(self, packet: p.Unsubscribe, session: Session, now: float) -> None:
         reasons = []
         for filter in packet.filters:
+            if self.mount:
+                filter = mounted_filter(self.mount, filter)
             existed = self.broker.router.unsubscribe(session, filter, now)
             reasons.append(0 if existed else int(Reason.NO_SUBSCRIPTION_EXISTED))
             self.broker.hooks.unsubscribed(session.client_id, filter)
@@ -751,6 +777,7 @@ class MqttLink(Link):
             and self.broker.fast_lane
             and not settings.payload_bytes_max
             and not self._trace
+            and not self.mount
             and not settings.queue_qos0
             and not settings.upgrade_outgoing_qos
             and (connection.packet_bytes_max >= PLAIN_BYTES_MAX)

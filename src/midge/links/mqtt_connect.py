@@ -20,6 +20,7 @@ from midge.mqtt import packets as p
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
 from midge.mqtt.reasons import CONNACK_V3, Reason
+from midge.topics.remap import fault_of_topic, is_mounted, mounted_topic
 
 if TYPE_CHECKING:
     from midge.links.mqtt import MqttLink
@@ -300,6 +301,8 @@ def accept(
         link, client_id, clean_start, now, _session_expiry_s(packet)
     )
     _take_identity(link, session, identity)
+    if link.mount:
+        _stay_below(link, session, now)
     session.will = None
     if packet.will is not None:
         _take_will(link, session, identity, packet.will)
@@ -353,10 +356,24 @@ def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None
         session.outbox.keep_only(lambda message: may_get(authorizer, session, message.topic))
 
 
+def _stay_below(link: MqttLink, session: Session, now: float) -> None:
+    """Drop subscriptions of a session that came by another listener, with another mount point.
+
+    The outbox sends none of their messages, and in a group it would take them from others.
+    """
+    for filter in list(session.subscriptions):
+        if not is_mounted(link.mount, filter):
+            link.broker.router.unsubscribe(session, filter, now)
+
+
 def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Will) -> None:
     """Keep the will, unless it may not be published; as with Mosquitto, the client may come in."""
     authorizer = link.broker.authorizer
-    never = never_written(will.topic)
+    never = ""
+    if link.mount:
+        will.topic = mounted_topic(link.mount, will.topic)
+        never = fault_of_topic(link.mount, will.topic)
+    never = never or never_written(will.topic)
     if never:
         link.broker.hooks.denied(session.client_id, "will", will.topic, never)
         return
@@ -434,8 +451,13 @@ def _attach(link: MqttLink, packet: p.Connect, session: Session) -> None:
     form = link.form()
     outbox = session.outbox
     if session.subscriptions and (
-        outbox.form != form or outbox.packet_bytes_max != packet_bytes_max or alias_maximum > 0
+        outbox.form != form
+        or outbox.packet_bytes_max != packet_bytes_max
+        or outbox.mount != link.mount
+        or alias_maximum > 0
     ):
         link.broker.router.forget_routes()  # they know how this client is spoken to
-    outbox.attach(link, link.connection.out, form, window, packet_bytes_max, alias_maximum)
+    outbox.attach(
+        link, link.connection.out, form, window, packet_bytes_max, alias_maximum, link.mount
+    )
     link.begin(session)

@@ -20,7 +20,7 @@ import midge
 from midge.broker.hooks import Hooks
 from midge.config import options
 from midge.config.mosquitto_conf import parse
-from midge.config.settings import anonymous_allowed
+from midge.config.settings import ListenerSettings, anonymous_allowed
 from midge.mqtt import packets as p
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
@@ -165,6 +165,19 @@ def test_allow_duplicate_messages_is_one_copy_or_one_for_each_subscription() -> 
         client.subscribe("t/+")
         one.connect("p").publish("t/x")
         assert len(client.messages()) == expected
+
+
+@effect("mount_point")
+def test_mount_point_is_what_topics_begin_with_for_others() -> None:
+    one = world(f"{LISTENER}mount_point site/")
+    below = one.connect("below")
+    below.subscribe("t")
+    one.listener = ListenerSettings()
+    outside = one.connect("outside")
+    outside.subscribe("#")
+    below.publish("t")
+    assert [message.topic for message in outside.messages()] == ["site/t"]
+    assert [message.topic for message in below.messages()] == ["t"]
 
 
 @effect("max_keepalive")

@@ -306,7 +306,7 @@ def test_an_error_carries_file_and_line() -> None:
         "plugin /usr/lib/p.so",
         "plugin_load name /usr/lib/p.so",
         "listener 1\nprotocol http_api",
-        "listener 1\nmount_point x/",
+        "listener 1\ntls_engine x",
         "log_dest dlt",
         "listener 1\nhttp_dir /srv/www",
     ],
