@@ -86,7 +86,7 @@ class DurableOutbox(Outbox):
         if delivery.qos == 0:
             self._deliver_qos0(delivery, now)
         elif self.may_send():
-            self._send_kept(delivery, self._keep(delivery), now)
+            self._send_new(delivery, now)
         elif self._admits(delivery):
             kept = self._keep(delivery)
             if self.paged or len(self._queued) >= STORE_QUEUE_PAGE:
@@ -114,18 +114,32 @@ class DurableOutbox(Outbox):
     def _done(self, kept: Kept) -> None:
         self._keeper.journal.done(self.key, *kept)
 
+    def _send_new(self, delivery: Delivery, now: float) -> None:
+        """Send what the store does not have yet."""
+        packet_id = self._begin(delivery, now)
+        if packet_id:
+            message = delivery.message
+            seq = self._keeper.journal.queue(
+                self.key, message, delivery.qos, delivery.retain, delivery.ids, packet_id, SENT
+            )
+            self._in_flight[packet_id] = seq, message.stored
+
     def _send_kept(self, delivery: Delivery, kept: Kept, now: float) -> None:
-        journal = self._keeper.journal
-        if delivery.qos == 1:
-            packet_id = self._send(delivery, now)
-            if not packet_id:
-                self._done(kept)  # larger than the client takes
-                return
+        """Send what the store has as queued."""
+        packet_id = self._begin(delivery, now)
+        if packet_id:
+            self._in_flight[packet_id] = kept
+            self._keeper.journal.change(self.key, kept[0], packet_id, SENT)
         else:
-            packet_id = self.outgoing.add(delivery)
-            self._wait_to_send(packet_id, release=False)
-        self._in_flight[packet_id] = kept
-        journal.change(self.key, kept[0], packet_id, SENT)
+            self._done(kept)
+
+    def _begin(self, delivery: Delivery, now: float) -> int:
+        """Give it its identifier; 0 where it is larger than the client takes."""
+        if delivery.qos == 1:
+            return self._send(delivery, now)
+        packet_id = self.outgoing.add(delivery)
+        self._wait_to_send(packet_id, release=False)
+        return packet_id
 
     def _wait_to_send(self, packet_id: int, *, release: bool) -> None:
         self._unsafe.append((self._keeper.journal.number, packet_id, release))
@@ -167,7 +181,7 @@ class DurableOutbox(Outbox):
         if self._expired(delivery, now):
             return
         if delivery.qos:
-            self._send_kept(delivery, self._keep(delivery), now)
+            self._send_new(delivery, now)
         else:
             self._send(delivery, now)
 

@@ -85,6 +85,7 @@ class MqttLink(Link):
         "_ticket",
         "_trace",
         "_unsafe",
+        "_unsafe_answers",
         "address",
         "auth_method",
         "authentication",
@@ -138,8 +139,9 @@ class MqttLink(Link):
         # Whether a publish needs a look that most brokers do not ask for.
         self._asked = self._is_asked()
         self.allowed = None if broker.authorizer is None else set()
-        # Acknowledgements that wait for a batch of the store, with its number, in order.
+        # Answers that wait for a batch of the store, with its number, in order.
         self._unsafe: deque[tuple[int, int, int, int]] = deque()
+        self._unsafe_answers: deque[tuple[int, p.Packet]] = deque()
         self.waiting: Pending | None = None
         self._held_back: list[p.Packet] = []
         self.rested_until = 0.0
@@ -229,8 +231,9 @@ class MqttLink(Link):
         self.plain = False
         self.connection.receive_eof(now)
         self.broker.metrics.packets_sent += self.connection.packets_sent
-        if self._unsafe:
+        if self._unsafe or self._unsafe_answers:
             self._unsafe.clear()
+            self._unsafe_answers.clear()
             assert self.broker.keeper is not None
             self.broker.keeper.links.pop(self, None)
         self.broker.deadlines.cancel(self._ticket)
@@ -488,7 +491,8 @@ class MqttLink(Link):
                 p.PUBACK if qos == 1 else p.PUBREC,
                 packet.packet_id,
                 0 if matched else _NO_SUBSCRIBERS,
-                bool(message.stored or (qos == 2 and session.key)),
+                # A topic that is retained no more has to be safe as well.
+                bool(message.stored or packet.retain or (qos == 2 and session.key)),
             )
 
     def _message(self, packet: p.Publish, now: float) -> Message:
@@ -611,14 +615,33 @@ class MqttLink(Link):
                 return
         self._ack(packet_type, packet_id, reason)
 
+    def _send_when_safe(self, answer: p.Packet, now: float) -> None:
+        """Answer when what was asked for is safe."""
+        keeper = self.broker.keeper
+        assert keeper is not None
+        number = keeper.journal.covering()
+        if number > keeper.journal.safe:
+            self._unsafe_answers.append((number, answer))
+            keeper.links[self] = None
+        else:
+            self.connection.send(answer, now)
+
     def safe(self, number: int, now: float) -> None:
         """See :meth:`Link.safe`."""
+        answers = self._unsafe_answers
+        while answers and answers[0][0] <= number:
+            _, answer = answers.popleft()
+            if not self.closing:
+                try:
+                    self.connection.send(answer, now)
+                except ProtocolError as error:
+                    self.fail(error.reason, str(error), now)
         unsafe = self._unsafe
         while unsafe and unsafe[0][0] <= number:
             _, packet_type, packet_id, reason = unsafe.popleft()
             if not self.closing:
                 self._ack(packet_type, packet_id, reason)
-        if not unsafe:
+        if not unsafe and not answers:
             assert self.broker.keeper is not None
             self.broker.keeper.links.pop(self, None)
         self.acknowledged()
@@ -687,12 +710,17 @@ class MqttLink(Link):
             self._grant(entry, session, decision)
             for entry, decision in zip(packet.entries, decisions, strict=True)
         ]
-        # SUBACK first, so that no client gets a message before it knows its subscription.
-        self.connection.send(p.Suback(packet.packet_id, reasons), now)
+        # SUBACK first, so that no client gets a message before it knows its subscription; unless
+        # the subscription is to last: then it is granted when it is safe.
+        answer = p.Suback(packet.packet_id, reasons)
+        if not session.key:
+            self.connection.send(answer, now)
         for entry, reason in zip(packet.entries, reasons, strict=True):
             self.broker.hooks.subscribed(session.client_id, entry.filter, reason)
             if reason < 0x80:
                 self.broker.router.subscribe(session, entry, identifier, reason, now)
+        if session.key:
+            self._send_when_safe(answer, now)
 
     def _grant(self, entry: p.SubscribeTo, session: Session, decision: Decision) -> int:
         """The QoS that a subscription is granted, or why not."""
@@ -730,7 +758,11 @@ class MqttLink(Link):
             self.broker.hooks.unsubscribed(session.client_id, filter)
         if self.connection.version != 5:
             reasons = []
-        self.connection.send(p.Unsuback(packet.packet_id, reasons), now)
+        answer = p.Unsuback(packet.packet_id, reasons)
+        if session.key:
+            self._send_when_safe(answer, now)
+        else:
+            self.connection.send(answer, now)
 
     # -- the end ----------------------------------------------------------------------------------
 

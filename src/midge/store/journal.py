@@ -122,6 +122,7 @@ class Journal:
     """
 
     __slots__ = (
+        "_fresh",
         "_next_message",
         "_next_seq",
         "_next_session",
@@ -138,6 +139,8 @@ class Journal:
         self.safe = 0
         self.failing = False
         self.offset_s = 0.0
+        #: Messages that are new in this batch, by their numbers.
+        self._fresh: dict[int, Message] = {}
         self._next_session = 1 if contents is None else contents.next_session
         self._next_message = 1 if contents is None else contents.next_message
         self._next_seq = 1 if contents is None else contents.next_seq
@@ -149,6 +152,7 @@ class Journal:
         self.changes.counters = self._next_session, self._next_message, self._next_seq
         self.number += 1
         self.changes = Changes()
+        self._fresh = {}
         return taken
 
     def _strip_ended(self) -> None:
@@ -225,16 +229,23 @@ class Journal:
     # -- messages to a session ----------------------------------------------------------------
 
     def queue(
-        self, session: int, message: Message, qos: int, retain: bool, ids: tuple[int, ...]
+        self,
+        session: int,
+        message: Message,
+        qos: int,
+        retain: bool,
+        ids: tuple[int, ...],
+        packet_id: int = 0,
+        state: int = QUEUED,
     ) -> int:
-        """A message waits for a session; returns the number of the delivery."""
+        """A message waits for a session, or was sent to it; returns the number of the delivery."""
         number = message.stored or self._keep_message(message)
         self._refer(number, 1)
         seq = self._next_seq
         self._next_seq = seq + 1
         named = ",".join(map(str, ids)) if ids else ""
         self.changes.deliveries[seq] = DeliveryRow(
-            session, seq, number, qos, retain, named, 0, QUEUED
+            session, seq, number, qos, retain, named, packet_id, state
         )
         return seq
 
@@ -263,6 +274,7 @@ class Journal:
         number = self._next_message
         self._next_message = number + 1
         message.stored = number
+        self._fresh[number] = message
         self.changes.messages[number] = MessageRow(
             number,
             message.topic,
@@ -283,9 +295,10 @@ class Journal:
             references[message] = count
         else:
             references.pop(message, None)
-            # New in this batch and needed no more: it is never written. Whoever still holds the
-            # message and wants it kept again stores it anew: see `forget`.
-            changes.messages.pop(message, None)
+            # New in this batch and needed no more: it is never written. The next one that needs it,
+            # of those who still get it, stores it anew.
+            if changes.messages.pop(message, None) is not None:
+                self._fresh.pop(message).stored = 0
 
     # -- queues -------------------------------------------------------------------------------
 
