@@ -1,8 +1,9 @@
 """What a reload has to do: two configurations in, a :class:`ReloadPlan` out.
 
-A listener is known by where it listens: address, port, family or path. One that is in both
-configurations keeps its socket and its connections, and what changed of it is applied in place,
-unless an option changed that makes another listener of it: then it is closed and opened again.
+A listener is known by where it listens: address, port, family and interface, or path. One that is
+in both configurations keeps its socket and its connections, and what changed of it is applied in
+place, unless an option changed that makes another listener of it: then it is closed and opened
+again.
 General options that only count at the start stay as they were, and the plan names them.
 
 Nothing is carried out here, and no file is looked at: that the content of a certificate or of a
@@ -148,7 +149,7 @@ def _plan_listeners(result: ReloadPlan, old: Configuration, new: Configuration) 
 def _address(listener: ListenerSettings) -> object:
     if listener.unix_path is not None:
         return listener.unix_path
-    return listener.host, listener.port, listener.socket_domain
+    return listener.host, listener.port, listener.socket_domain, listener.bind_interface
 
 
 def _changes(old: Iterable[Lines], new: Iterable[Lines]) -> list[Change]:

@@ -176,7 +176,7 @@ accept_protocol_versions      own  3,4,5 listener works r protocol_versions
     Versions of MQTT that are accepted.
 bind_address                  text -     default  works - host
     Address of the default listener.
-bind_interface                text -     default  later - bind_interface
+bind_interface                text -     default  works - bind_interface
     Listen only on the addresses of a network interface.
 enable_proxy_protocol         int  -     listener works r proxy_protocol
     Version of the PROXY protocol that connections begin with.

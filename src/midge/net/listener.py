@@ -9,37 +9,32 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from midge.limits import LISTEN_BACKLOG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: What :func:`socket.getaddrinfo` gives: family, kind, protocol, a name, the address.
+Place: TypeAlias = "tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]"
 
-def open_tcp(host: str | None, port: int, family: int = 0) -> list[socket.socket]:
+
+def open_tcp(
+    host: str | None, port: int, family: int = 0, interface: str | None = None
+) -> list[socket.socket]:
     """Sockets that listen on ``port`` of every address of ``host``.
 
     Args:
         host: a name or address; ``None`` for all addresses of the machine.
         port: 0 for a free one, the same for all addresses.
         family: ``socket.AF_INET`` or ``AF_INET6`` for only these; 0 for both.
+        interface: only its addresses, as they are now; ``None`` for any.
 
     Raises:
         OSError: nothing could be opened; says which address and why.
     """
-    addresses = socket.getaddrinfo(
-        host,
-        port,
-        family,
-        socket.SOCK_STREAM,
-        0,
-        socket.AI_PASSIVE | socket.AI_ADDRCONFIG
-        if host is not None and family == 0
-        else socket.AI_PASSIVE,
-    )
-    # IPv4 first, as the log of Mosquitto has it.
-    addresses.sort(key=lambda address: address[0] != socket.AF_INET)
+    addresses = resolve(host, port, family, interface)
     for _ in range(16):
         try:
             return _open_all(addresses, port)
@@ -50,16 +45,58 @@ def open_tcp(host: str | None, port: int, family: int = 0) -> list[socket.socket
     raise OSError(errno.EADDRINUSE, "no port is free in all address families")
 
 
-def _open_all(
-    addresses: Sequence[
-        tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[object, ...]]
-    ],
-    port: int,
-) -> list[socket.socket]:
+def resolve(
+    host: str | None, port: int, family: int = 0, interface: str | None = None
+) -> list[Place]:
+    """Where :func:`open_tcp` listens; IPv4 first, as the log of Mosquitto has it.
+
+    Raises:
+        OSError: the host or the interface is not known, or they do not belong together.
+    """
+    flags = socket.AI_PASSIVE
+    if host is not None and family == 0:
+        flags |= socket.AI_ADDRCONFIG
+    places: list[Place] = [*socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, flags)]
+    places.sort(key=lambda place: place[0] != socket.AF_INET)
+    return places if interface is None else _at_interface(interface, host, places)
+
+
+def _at_interface(interface: str, host: str | None, places: list[Place]) -> list[Place]:
+    """The same places at one interface.
+
+    It is its addresses that count, as with Mosquitto, and not by which interface packets come: the
+    latter (``SO_BINDTODEVICE``) would shut out programs on the same machine.
+    """
+    from midge.net.interfaces import addresses_of
+
+    found = addresses_of(interface)
+    if host is not None:
+        own = [(family, address) for family, address, _ in found]
+        for family, _, _, _, at in places:
+            if (family, str(at[0]).partition("%")[0]) not in own:
+                raise OSError(
+                    errno.EADDRNOTAVAIL,
+                    f"Interface address for {interface} does not match specified listener address "
+                    f"({host})",
+                )
+        return places
+    families = {place[0]: place for place in places}
+    wanted: list[Place] = []
+    for family, address, scope in found:
+        if family in families:
+            _, kind, protocol, name, at = families[family]
+            more = (0, scope) if family == socket.AF_INET6 else ()
+            wanted.append((family, kind, protocol, name, (address, at[1], *more)))
+    if not wanted:
+        raise OSError(errno.EADDRNOTAVAIL, f"Interface {interface} has no address to listen on")
+    return wanted
+
+
+def _open_all(places: Sequence[Place], port: int) -> list[socket.socket]:
     opened: list[socket.socket] = []
     unsupported: OSError | None = None
     try:
-        for family, kind, protocol, _, address in addresses:
+        for family, kind, protocol, _, address in places:
             try:
                 listening = socket.socket(family, kind, protocol)
             except OSError as error:

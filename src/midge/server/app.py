@@ -19,6 +19,7 @@ from midge.clock import SystemClock
 from midge.errors import ConfigError
 from midge.server import log_lines as lines
 from midge.server import process, signals
+from midge.server.activation import given_sockets
 from midge.server.configuration import check, load, report
 from midge.server.listeners import Listeners
 from midge.server.logs import Log, open_log
@@ -60,6 +61,7 @@ def run(
         report(error)
         return EXIT_CONFIG
     settings = configuration.settings
+    given = given_sockets(os.environ)  # before we may become another process
     try:
         process.drop_privileges(settings.user, os.environ, _noting(configuration))
         process.set_umask(os.environ)
@@ -75,7 +77,7 @@ def run(
     read_again = functools.partial(load, config_file, ports)
     try:
         _begin_log(configuration, config_file, log)
-        listeners = Listeners(log)
+        listeners = Listeners(log, given)
         if not listeners.open(configuration):
             return EXIT_FAILED
         status = run_in_loop(
@@ -86,6 +88,7 @@ def run(
     except signals.StoppedEarly:
         return EXIT_OK
     finally:
+        given.close()
         log.close()
         if settings.pid_file is not None:
             with contextlib.suppress(OSError):

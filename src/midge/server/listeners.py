@@ -22,6 +22,7 @@ from midge.net.listener import open_tcp, open_unix
 from midge.net.proxy_protocol import ProxyLayer
 from midge.net.tls import TlsKeeper, TlsLayer, make_context
 from midge.server import log_lines as lines
+from midge.server.activation import FAMILIES, GivenSockets
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,14 +42,16 @@ class OpenListener:
         servers: those that accept from them, once it is served.
         tls: what TLS is spoken with; ``None`` where it is not.
         inherited: the sockets are those of another listener as well.
+        given: whoever started us has opened them, and goes on having them.
     """
 
-    __slots__ = ("inherited", "servers", "settings", "sockets", "tls")
+    __slots__ = ("given", "inherited", "servers", "settings", "sockets", "tls")
 
     def __init__(
         self, settings: ListenerSettings, sockets: list[socket.socket], inherited: bool = False
     ) -> None:
         self.inherited = inherited
+        self.given = False
         self.settings = settings
         self.sockets = sockets
         self.servers: list[asyncio.Server] = []
@@ -61,9 +64,7 @@ class OpenListener:
         made: list[MakeLayer] = []
         settings = self.settings
         if settings.proxy_protocol:
-            made.append(
-                lambda below, opened, refused: ProxyLayer(below, settings, opened, refused)
-            )
+            made.append(lambda below, opened, refused: ProxyLayer(below, settings, opened, refused))
         if self.tls is not None:
             context = self.tls.context
             made.append(
@@ -81,7 +82,9 @@ class OpenListener:
 
     def heir(self, settings: ListenerSettings) -> OpenListener:
         """Another listener on the same sockets, which stay open when this one is closed."""
-        return OpenListener(settings, [listening.dup() for listening in self.sockets], True)
+        heir = OpenListener(settings, [listening.dup() for listening in self.sockets], True)
+        heir.given = self.given
+        return heir
 
     def close(self, *, unlink: bool = True) -> None:
         """Stop listening; connections stay.
@@ -95,7 +98,7 @@ class OpenListener:
             for listening in self.sockets:
                 listening.close()
         path = self.settings.unix_path
-        if path is not None and unlink:
+        if path is not None and unlink and not self.given:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 
@@ -105,12 +108,14 @@ class Listeners:
 
     Attributes:
         all: those that are open, in order.
+        given: sockets that are used where a listener has their address; ours are opened elsewhere.
     """
 
-    __slots__ = ("_log", "all")
+    __slots__ = ("_log", "all", "given")
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, given: GivenSockets | None = None) -> None:
         self._log = log
+        self.given = GivenSockets() if given is None else given
         self.all: list[OpenListener] = []
 
     def open(self, configuration: Configuration) -> bool:
@@ -134,6 +139,8 @@ class Listeners:
                 self._log.error(why_not_open(settings, error))
                 self.close()
                 return False
+        for text in self.given.unused():
+            self._log.warning(lines.given_in_vain(text))
         return True
 
     def open_one(self, settings: ListenerSettings) -> OpenListener:
@@ -144,17 +151,33 @@ class Listeners:
             ConfigError: its TLS files cannot be used, or a library is missing.
         """
         check_libraries(settings)
+        given = self.given.take(settings)
+        if given:
+            return self._use(settings, given)
         if settings.unix_path is not None:
             sockets = [open_unix(settings.unix_path)]
             self._log.information(lines.opening_unix(settings.unix_path))
             return OpenListener(settings, sockets)
-        families = {None: 0, "ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-        family = int(families[settings.socket_domain])
-        sockets = open_tcp(settings.host, settings.port, family)
+        family = int(FAMILIES.get(settings.socket_domain or "", 0))
+        sockets = open_tcp(settings.host, settings.port, family, settings.bind_interface)
         for listening in sockets:
-            shown = "ipv6" if listening.family == socket.AF_INET6 else "ipv4"
-            self._log.information(lines.opening(shown, listening.getsockname()[1]))
+            self._log.information(lines.opening(_family(listening), listening.getsockname()[1]))
         return OpenListener(settings, sockets)
+
+    def _use(self, settings: ListenerSettings, given: list[socket.socket]) -> OpenListener:
+        """A listener on sockets that are open already."""
+        for listening in given:
+            where = listening.getsockname()
+            port = where[1] if isinstance(where, tuple) else where
+            self._log.information(lines.given(_family(listening), port))
+        try:
+            listener = OpenListener(settings, given)
+        except ConfigError:
+            for listening in given:
+                listening.close()
+            raise
+        listener.given = True
+        return listener
 
     def of(self, settings: ListenerSettings) -> OpenListener | None:
         """The open listener that has these settings, the object itself."""
@@ -257,6 +280,11 @@ def new_context(settings: ListenerSettings) -> SSLContext | None:
     if settings.certfile is None and settings.psk_hint is None:
         return None
     return make_context(settings, psk_keys(settings))
+
+
+def _family(listening: socket.socket) -> str:
+    names = {int(family): name for name, family in FAMILIES.items()}
+    return names.get(int(listening.family), "unix")
 
 
 def why_not_open(settings: ListenerSettings, error: OSError) -> str:

@@ -84,6 +84,17 @@ def opening_unix(path: str) -> str:
     return f"Opening unix listen socket on path {path}."
 
 
+def given(family: str, place: int | str) -> str:
+    """A socket that we were given is used, ``ipv4``, ``ipv6`` or ``unix`` (information)."""
+    what = "path" if family == "unix" else "port"
+    return f"Using the {family} listen socket on {what} {place} that midge was started with."
+
+
+def given_in_vain(text: str) -> str:
+    """A socket that we were given is of no use, and why (warning)."""
+    return f"Warning: A socket that midge was started with is not used: {text}."
+
+
 # -- connections (notice) ------------------------------------------------------------------------
 
 #: How a version of MQTT is shown: Mosquitto counts 3.1 and 3.1.1 as 1 and 2.

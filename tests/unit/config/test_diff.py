@@ -87,6 +87,11 @@ TABLE = [
         {"changed": ["1: max_qos from 2 to 0"], "unchanged": ["1"]},
     ),
     (
+        "listener 1\nbind_interface lo\nlistener 1\nbind_interface eth0",
+        "listener 1\nbind_interface eth0\nmax_qos 0\nlistener 1\nbind_interface eth1",
+        {"changed": ["1: max_qos from 2 to 0"], "opened": ["1"], "closed": ["1"]},
+    ),
+    (
         "per_listener_settings true\nlistener 1\npassword_file /a\nlistener 2\npassword_file /b",
         "per_listener_settings true\nlistener 1\npassword_file /c\nlistener 2\npassword_file /b",
         {"changed": ["1: password_file from /a to /c"], "unchanged": ["2"]},
