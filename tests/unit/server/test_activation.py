@@ -128,9 +128,10 @@ async def test_listeners_use_what_was_given_and_open_the_others(
     heir.close()
     assert (tmp_path / "s").exists()  # it is not ours
     assert not (tmp_path / "own").exists()
-    again = listeners.open_one(settings[0])  # a reload that brings the listener back
-    assert again.given
-    again.close()
+    again = Configuration(settings=Settings(), listeners=settings[:1])
+    assert listeners.open(again)  # as a reload does that brings the listener back
+    assert [listener.given for listener in listeners.all] == [True]
+    listeners.close()
     given.close()
 
 
