@@ -56,7 +56,7 @@ from midge.zmtp.mechanism import ASKING, DONE, Mechanism, NullMechanism
 from midge.zmtp.metadata import find_property
 from midge.zmtp.plain import PlainClient, PlainServer
 from midge.zmtp.settings import CURVE, NULL, PLAIN, Settings
-from midge.zmtp.sockets import NUMBERS_V2, PUBLISHERS, fits
+from midge.zmtp.sockets import ANY, COUNTERPARTS, NUMBERS_V2, PUBLISHERS, fits
 from midge.zmtp.zap import ALLOWED, STATUSES
 
 GREETING: Final = 0
@@ -77,6 +77,7 @@ class Connection:
         version: what is spoken, ``(3, 1)``, ``(3, 0)`` or ``(2, 0)``; of the peer's greeting.
         plain: the connection is ready and what is sent is not encrypted, so that the bytes of an
             encoded message are the same for every such connection (:meth:`send_encoded`).
+        socket_type: ours; known once the peer is, where the settings leave it open.
         out: pieces queued for the peer, in order.
     """
 
@@ -100,6 +101,7 @@ class Connection:
         "out",
         "plain",
         "settings",
+        "socket_type",
         "state",
         "version",
     )
@@ -123,6 +125,7 @@ class Connection:
         if settings.mechanism == CURVE and random is None:
             raise ValueError("CURVE needs a source of randomness")
         self.settings = settings
+        self.socket_type = settings.socket_type
         self.state: int = GREETING
         self.version = (3, 1)
         self.plain = False
@@ -220,7 +223,8 @@ class Connection:
                 return b""
             self._sent_rest = True
             if major == 2:
-                self._greet_v2()
+                if self.socket_type != ANY:
+                    self._greet_v2()
             else:
                 settings = self.settings
                 self.out.append(rest_of_greeting(settings.mechanism, settings.as_server))
@@ -232,9 +236,12 @@ class Connection:
         self.state = SHAKING
         if greeting.version == (2, 0):
             self._reader.allowed_flags = MORE | LONG
+            if self.socket_type == ANY and greeting.socket_number < len(NUMBERS_V2):
+                self.socket_type = COUNTERPARTS.get(NUMBERS_V2[greeting.socket_number], ANY)
+                self._greet_v2()
             if not (
                 greeting.socket_number < len(NUMBERS_V2)
-                and fits(self.settings.socket_type, NUMBERS_V2[greeting.socket_number])
+                and fits(self.socket_type, NUMBERS_V2[greeting.socket_number])
             ):
                 raise ZmtpError("the socket type of the 2.0 peer does not fit", INVALID_METADATA)
             # Remembered as a 3.x peer would have said it.
@@ -248,9 +255,9 @@ class Connection:
         if settings.mechanism != NULL or settings.zap:
             # Such a peer cannot authenticate; to let it in would be a way around (RFC 37).
             raise ZmtpError("the peer speaks ZMTP 2.0, which has no security", MECHANISM_MISMATCH)
-        if settings.socket_type not in NUMBERS_V2:
-            raise ZmtpError(f"ZMTP 2.0 has no {settings.socket_type}", INVALID_METADATA)
-        self.out.append(bytes((NUMBERS_V2.index(settings.socket_type),)))
+        if self.socket_type not in NUMBERS_V2:
+            raise ZmtpError(f"ZMTP 2.0 has no {self.socket_type}", INVALID_METADATA)
+        self.out.append(bytes((NUMBERS_V2.index(self.socket_type),)))
         self.out.append(encode_frame(0, settings.identity))
 
     def _start_mechanism(self, name: str, as_server: bool, events: list[ev.Event]) -> None:
@@ -312,10 +319,12 @@ class Connection:
         raw = find_property(peer, "Socket-Type") or b""
         socket_type = raw.decode("ascii", "replace")
         identity = find_property(peer, "Identity") or b""
-        if not fits(self.settings.socket_type, socket_type):
+        if self.socket_type == ANY:
+            self.socket_type = COUNTERPARTS.get(socket_type, ANY)
+        if not fits(self.socket_type, socket_type):
             raise ZmtpError(
                 f"a {socket_type or 'socket without a type'} does not fit our "
-                f"{self.settings.socket_type}",
+                f"{self.socket_type or 'server'}",
                 INVALID_METADATA,
             )
         if len(identity) > ZMTP_SHORT_STRING_BYTES_MAX:
@@ -376,7 +385,7 @@ class Connection:
         if not items:
             return
         self._items = []
-        if self.settings.socket_type not in PUBLISHERS:
+        if self.socket_type not in PUBLISHERS:
             events.append(ev.Messages(items))
             return
         # The older form of subscriptions; libzmq takes it from 3.1 peers as well.
@@ -397,7 +406,7 @@ class Connection:
     def _command(self, body: bytes) -> ev.Event | None:
         """A command after the handshake; ``None`` when it is none of our owner's business."""
         name, data = commands.split_command(body)
-        ours = self.settings.socket_type
+        ours = self.socket_type
         if name == commands.PING:
             self._answer_ping(data)
         elif name == commands.SUBSCRIBE:

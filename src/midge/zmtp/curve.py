@@ -322,7 +322,7 @@ class CurveServer(CurveMechanism):
     def _go_on(self) -> None:
         nonce = self._take_nonce()
         box = self._boxes.crypto_box_afternm(
-            self.settings.own_metadata, b"CurveZMQREADY---" + nonce, self._shared
+            self.settings.metadata_for(self.peer), b"CurveZMQREADY---" + nonce, self._shared
         )
         self.out.append(b"".join((commands.READY, nonce, box)))
         self.state = DONE

@@ -18,6 +18,7 @@ from midge.zmtp import commands
 from midge.zmtp.errors import UNEXPECTED_COMMAND, ZmtpError
 from midge.zmtp.metadata import decode_metadata
 from midge.zmtp.settings import Settings
+from midge.zmtp.sockets import ANY
 from midge.zmtp.zap import ALLOWED, TEMPORARY
 
 SHAKING: Final = 0
@@ -96,12 +97,16 @@ def unexpected(name: bytes) -> ZmtpError:
 
 
 class NullMechanism(Mechanism):
-    """READY both ways. With ZAP, ours waits until the decision is made."""
+    """READY both ways. With ZAP, ours waits until the decision is made.
 
-    __slots__ = ("_received", "_sent")
+    Where we are what fits the peer, it also waits until the peer has said what it is.
+    """
+
+    __slots__ = ("_admitted", "_received", "_sent")
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._admitted = False
         self._sent = False
         self._received = False
 
@@ -122,9 +127,14 @@ class NullMechanism(Mechanism):
         self._received = True
         if self._sent:
             self.state = DONE
+        elif self._admitted:
+            self._go_on()
 
     def _go_on(self) -> None:
-        self.out.append(commands.READY + self.settings.own_metadata)
+        self._admitted = True
+        if self.settings.socket_type == ANY and not self._received:
+            return
+        self.out.append(commands.READY + self.settings.metadata_for(self.peer))
         self._sent = True
         if self._received:
             self.state = DONE

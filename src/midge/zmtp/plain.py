@@ -77,7 +77,7 @@ class PlainServer(Mechanism):
             self.state = ASKING
         else:
             self.peer = decode_metadata(data)
-            self.out.append(commands.READY + self.settings.own_metadata)
+            self.out.append(commands.READY + self.settings.metadata_for(self.peer))
             self.state = DONE
 
     def _go_on(self) -> None:

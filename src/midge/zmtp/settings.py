@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from midge.limits import ZMTP_HANDSHAKE_S, ZMTP_SHORT_STRING_BYTES_MAX
-from midge.zmtp.metadata import encode_metadata
-from midge.zmtp.sockets import PEERS, WITH_IDENTITY
+from midge.zmtp.metadata import encode_metadata, find_property
+from midge.zmtp.sockets import ANY, COUNTERPARTS, PEERS, WITH_IDENTITY
 
 NULL = "NULL"
 PLAIN = "PLAIN"
@@ -17,7 +17,7 @@ class Settings:
     """How a connection presents itself and what it accepts.
 
     Attributes:
-        socket_type: our own, ``"PUB"``.
+        socket_type: our own, ``"PUB"``; :data:`~midge.zmtp.sockets.ANY` for what fits the peer.
         mechanism: ``"NULL"``, ``"PLAIN"`` or ``"CURVE"``.
         as_server: we are the server of PLAIN or CURVE, whoever binds.
         identity: our routing id; sent by REQ, DEALER and ROUTER.
@@ -79,7 +79,7 @@ class Settings:
         heartbeat_ttl_s: float = 0.0,
     ) -> None:
         """Raises ValueError for a value that no connection could use."""
-        if socket_type not in PEERS:
+        if socket_type not in PEERS and socket_type != ANY:
             raise ValueError(f"{socket_type!r} is no socket type of ZMTP")
         if mechanism not in (NULL, PLAIN, CURVE):
             raise ValueError(f"{mechanism!r} is no mechanism that is spoken here")
@@ -104,10 +104,23 @@ class Settings:
         self.heartbeat_s = heartbeat_s
         self.heartbeat_timeout_s = heartbeat_timeout_s or heartbeat_s
         self.heartbeat_ttl_s = heartbeat_ttl_s
+        self.own_metadata = self._metadata_as(socket_type)
+
+    def _metadata_as(self, socket_type: str) -> bytes:
         properties = [("Socket-Type", socket_type.encode("ascii"))]
         if socket_type in WITH_IDENTITY:
-            properties.append(("Identity", identity))
-        self.own_metadata = encode_metadata([*properties, *self.metadata])
+            properties.append(("Identity", self.identity))
+        return encode_metadata([*properties, *self.metadata])
+
+    def metadata_for(self, peer: dict[str, bytes]) -> bytes:
+        """Our properties for a peer with these: what fits it, where we have no type of our own.
+
+        A peer that nothing fits is told no type; the connection ends then.
+        """
+        if self.socket_type != ANY:
+            return self.own_metadata
+        raw = find_property(peer, "Socket-Type") or b""
+        return self._metadata_as(COUNTERPARTS.get(raw.decode("ascii", "replace"), ""))
 
     def _check_keys(self) -> None:
         needed = [("curve_secret", self.curve_secret)]

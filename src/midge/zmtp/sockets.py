@@ -31,6 +31,22 @@ PEERS: Final[dict[str, frozenset[str]]] = {
     "CHANNEL": frozenset({"CHANNEL"}),
 }
 
+#: A socket type that is none: whatever fits the peer, for a server with one port for all of them.
+ANY: Final = ""
+#: What such a server is to each type of peer.
+COUNTERPARTS: Final[dict[str, str]] = {
+    "PUB": "SUB",
+    "XPUB": "XSUB",
+    "SUB": "PUB",
+    "XSUB": "XPUB",
+    "PUSH": "PULL",
+    "PULL": "PUSH",
+    "REQ": "ROUTER",
+    "DEALER": "ROUTER",
+    "REP": "DEALER",
+    "ROUTER": "DEALER",
+}
+
 #: The numbers of ZMTP 2.0's greeting (RFC 15), by position.
 NUMBERS_V2: Final = (
     "PAIR",
