@@ -35,7 +35,9 @@ def _at_exit() -> None:
     for core in list(_open):
         if not core.closed and core.pid == os.getpid():
             for engine in core.blocking.engines:
-                engine.close(int(_EXIT_LINGER_S * 1000))
+                longest = int(_EXIT_LINGER_S * 1000)
+                own = engine.engine.options.linger_ms
+                engine.close(longest if own < 0 else min(own, longest))
             core.blocking.wait_empty(_EXIT_LINGER_S)
 
 

@@ -15,6 +15,7 @@ _NUMBERS: Final = (INT, INT64, BOOL)
 _SUBSCRIBE: Final = SocketOption.SUBSCRIBE
 _UNSUBSCRIBE: Final = SocketOption.UNSUBSCRIBE
 _HWM: Final = 1
+_FD: Final = SocketOption.FD
 
 
 def set_option(core: SocketCore, number: int, value: Any) -> None:
@@ -31,8 +32,8 @@ def set_option(core: SocketCore, number: int, value: Any) -> None:
     option = OPTIONS.get(int(number))
     if isinstance(value, str):
         raise TypeError("str is not allowed here, use Socket.set_string")
-    # What is not known is taken for a number, as libzmq would be given it.
-    _check_type(option is None or option.kind in _NUMBERS, value)
+    # What is not known, or cannot be set, is taken for a number, as libzmq would be given it.
+    _check_type(option is None or option.kind in _NUMBERS or number == _FD, value)
     call = core.blocking.call
     pattern = core.engine.pattern
     if number == _SUBSCRIBE:
