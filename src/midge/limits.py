@@ -222,6 +222,13 @@ QUEUE_MESSAGES_DEFAULT: Final = 100_000
 #: How often a message is given out: many more than a restart of all workers needs, few enough that
 #: one that kills its worker does not go round for ever.
 QUEUE_DELIVERIES_DEFAULT: Final = 10
+#: How often the broker asks a ZeroMQ peer for a sign of life.
+ZMTP_SERVER_HEARTBEAT_S: Final = 30.0
+#: Sent ahead to a ZeroMQ PULL before its transport has taken it: a large write, little that a slow
+#: peer keeps from others.
+ZMQ_PULL_AHEAD_BYTES: Final = 65_536
+#: Requests of one ZeroMQ peer that wait for their replies; the oldest is forgotten for the next.
+ZMQ_REQUESTS_MAX: Final = 65_536
 #: The longest delay of a message: a year.
 QUEUE_DELAY_MAX_S: Final = 31_622_400.0
 #: How long a worker has for a message.

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from midge.broker.queue_consumers import MqttConsumer
-from midge.broker.queue_settings import QueueSettings
+from midge.config.queue_settings import QueueSettings
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
 from midge.store.base import Store

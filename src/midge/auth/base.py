@@ -164,6 +164,10 @@ class Pending(Decision):
         """Nobody waits any more: the client has gone. A decision that still comes is dropped."""
         self._waiter = None
 
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for it."""
+        return self._waiter is not None
+
     def settle(self, decision: Decision, now: float) -> None:
         """Make the decision; ``now`` is the time on the broker's clock.
 

@@ -19,7 +19,7 @@ from midge.broker.delivery import Delivery
 from midge.broker.outbox import Outbox
 from midge.broker.queue_item import Item
 from midge.broker.stored import read_delivery
-from midge.limits import OUTBOX_HOLD_BYTES, STORE_QUEUE_PAGE
+from midge.limits import OUTBOX_HOLD_BYTES, SLICE_ENTRIES, STORE_QUEUE_PAGE
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode_ack
 from midge.store.base import RELEASED, SENT
@@ -149,7 +149,8 @@ class DurableOutbox(Outbox):
 
     def _pump_queue(self, queue: deque[Delivery | Backlog], now: float) -> None:
         outgoing = self.outgoing
-        while self.used <= OUTBOX_HOLD_BYTES and (queue or self._load(now)):
+        left = SLICE_ENTRIES  # of those that are dropped, which costs no credit
+        while self.used <= OUTBOX_HOLD_BYTES and (queue or self._load()):
             entry = queue[0]
             if isinstance(entry, Backlog):
                 if entry.next_qos() and outgoing.room() <= 0:
@@ -162,15 +163,24 @@ class DurableOutbox(Outbox):
             self.queued_messages -= 1
             self.queued_bytes -= entry.size()
             kept = self._queued.popleft() if entry.qos else None
-            if self._expired(entry, now):
-                if kept is not None:
-                    self._done(kept)
-            elif kept is not None:
+            if kept is None:
+                if not self._expired(entry, now):
+                    self._send(entry, now)
+            elif not self._expired(entry, now):
                 self._send_kept(entry, kept, now)
             else:
-                self._send(entry, now)
+                self._done(kept)
+                left -= 1
+                if not left:
+                    self._go_on_later()
+                    return
         if not queue and not self.paged:
             self.queue = None
+            self.queued_bytes = 0  # what was damaged in the store had no size
+
+    def _go_on_later(self) -> None:
+        """Pump when what was noted of this outbox is safe: others have their turn until then."""
+        self._keeper.hungry[self] = None
 
     def _send_owed(self, backlog: Backlog, queue: deque[Delivery | Backlog], now: float) -> None:
         """Send a retained message of a new subscription; it is kept from here on."""
@@ -185,24 +195,27 @@ class DurableOutbox(Outbox):
         else:
             self._send(delivery, now)
 
-    def _load(self, now: float) -> bool:
+    def _load(self) -> bool:
         """Read the next page of the queue from the disk; false when there is nothing yet."""
         if not self.paged:
             return False
         rows = self._keeper.page(self.key, self._last_seq, STORE_QUEUE_PAGE)
-        if not rows:
-            if rows is not None and self._keeper.idle():
-                # The store has less than we have counted: it was damaged.
-                self._keeper.lost += self.paged
-                self.dropped += self.paged
-                self.queued_messages -= self.paged
-                self.paged = 0
-            else:
-                self._keeper.hungry[self] = None  # not written yet, or the disk fails
-            return False
-        self.paged -= len(rows)
-        self.take_rows(rows, self._keeper.journal.offset_s)
-        return bool(self.queue) or self._load(now)
+        if rows:
+            self.paged -= len(rows)
+            self.take_rows(rows, self._keeper.journal.offset_s)
+            if not self.paged:
+                self._allowed = None
+            if not self.queue:
+                self._go_on_later()  # nothing of this page may be given
+        elif rows is not None and self._keeper.idle():
+            # The store has less than we have counted: it was damaged.
+            self._keeper.lost += self.paged
+            self.dropped += self.paged
+            self.queued_messages -= self.paged
+            self.paged = 0
+        else:
+            self._go_on_later()  # not written yet, or the disk fails
+        return bool(self.queue)
 
     def take_rows(
         self, rows: Iterable[tuple[DeliveryRow, MessageRow | None]], offset_s: float
@@ -338,7 +351,7 @@ class DurableOutbox(Outbox):
                 continue  # `resume` sends it
             if not release:
                 delivery = self.outgoing.waiting.get(packet_id)
-                if delivery is not None:
+                if delivery is not None and not (self._resend and packet_id in self._resend):
                     self._send_again(packet_id, delivery, now, dup=0)
             elif packet_id in self.outgoing.released:
                 if not self.chunks:
@@ -347,6 +360,8 @@ class DurableOutbox(Outbox):
                 self._metrics.packets_sent += 1
         if not unsafe:
             self._keeper.outboxes.pop(self, None)
+        if self._resend is not None:
+            self.pump(now)
 
     def clear(self) -> int:
         """See :meth:`Outbox.clear`."""

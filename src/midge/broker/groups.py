@@ -8,7 +8,7 @@ from midge.broker.delivery import Delivery
 from midge.broker.permission import NOBODY
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import Member
-from midge.broker.queue_settings import DROP_NEWEST, QueueSettings
+from midge.config.queue_settings import DROP_NEWEST, QueueSettings
 from midge.store.base import QueueRow
 
 if TYPE_CHECKING:

@@ -39,6 +39,9 @@ class Hooks:
     def connected(self, link: Link, packet: Connect, session: Session) -> None:
         """A client was accepted."""
 
+    def peer_ready(self, link: Link, socket_type: str, name: str, queue: str) -> None:
+        """A ZeroMQ peer was accepted; ``queue``: what it puts into or takes from, or nothing."""
+
     def refused(self, link: Link, client_id: str, reason: int, text: str) -> None:
         """A client was refused: CONNACK ``reason``, and why."""
 

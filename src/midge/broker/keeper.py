@@ -11,7 +11,7 @@ read from the disk a page at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import ALLOWED, Pending
 from midge.limits import STORE_PENDING_ROWS
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Page = Callable[[int, int, int], list[tuple[DeliveryRow, MessageRow | None]]]
 
 
+#: So many who wait for the disk are kept without looking whether they still do.
+_RELIEF_MIN: Final = 1024
+
+
 class Keeper:
     """Ties a broker core to its journal.
 
@@ -38,10 +42,22 @@ class Keeper:
         outboxes: the same of lasting sessions.
         hungry: outboxes and queues whose next page could not be read yet.
         delayed: how often a publisher had to wait for the disk.
+        failures: how often the store could not be written.
         lost: deliveries that were damaged in the store.
     """
 
-    __slots__ = ("_page", "_relief", "delayed", "hungry", "journal", "links", "lost", "outboxes")
+    __slots__ = (
+        "_page",
+        "_relief",
+        "_relief_max",
+        "delayed",
+        "failures",
+        "hungry",
+        "journal",
+        "links",
+        "lost",
+        "outboxes",
+    )
 
     def __init__(self, journal: Journal, page: Page) -> None:
         self.journal = journal
@@ -50,7 +66,9 @@ class Keeper:
         self.outboxes: dict[DurableOutbox, None] = {}
         self.hungry: dict[DurableOutbox | Queue, None] = {}
         self._relief: list[Pending] = []
+        self._relief_max = _RELIEF_MIN
         self.delayed = 0
+        self.failures = 0
         self.lost = 0
 
     def page(
@@ -74,6 +92,10 @@ class Keeper:
     def wait(self) -> Pending:
         """Something to wait for: the disk has caught up."""
         self.delayed += 1
+        if len(self._relief) >= self._relief_max:
+            # While the disk fails clients come and go, each leaving one behind.
+            self._relief = [pending for pending in self._relief if pending.is_awaited()]
+            self._relief_max = max(_RELIEF_MIN, 2 * len(self._relief))
         pending = Pending()
         self._relief.append(pending)
         return pending

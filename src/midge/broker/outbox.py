@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from midge.broker.link import Link
-    from midge.broker.queue_consumers import MqttConsumer
+    from midge.broker.queue import Consumer
     from midge.config.settings import Settings
 
 _NO_IDS: Final[frozenset[int]] = frozenset()
@@ -97,7 +97,7 @@ class Outbox(Pressure):
         self._resend: deque[int] | None = None
         self.aliases: OutboundAliases | None = None
         self.chunks: list[bytes] = []
-        self.consumers: list[MqttConsumer] | None = None
+        self.consumers: list[Consumer] | None = None
         self.dropped = 0
         self.ended = False
         self.form: int = MQTT_3
@@ -157,8 +157,7 @@ class Outbox(Pressure):
                 self.chunks.append(encode_ack(p.PUBREL, packet_id, 0, 5 if self.form else 4))
                 self._metrics.packets_sent += 1
         if outgoing.waiting:
-            again = deque(one for one in outgoing.waiting if one not in unsafe)
-            self._resend = again or None
+            self._resend = deque(outgoing.waiting)
         self.pump(now)
         if self.chunks:
             self._dirty.append(self)
@@ -415,9 +414,12 @@ class Outbox(Pressure):
         resend = self._resend
         assert resend is not None
         outgoing = self.outgoing
+        unsafe = self.unsafe_ids()
         while resend:
             if outgoing.room() + len(resend) <= 0 or self.used > OUTBOX_HOLD_BYTES:
                 return False
+            if resend[0] in unsafe:
+                return False  # and nothing behind it: they keep their order
             packet_id = resend.popleft()
             delivery = outgoing.waiting.get(packet_id)
             if delivery is not None:

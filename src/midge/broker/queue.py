@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Final
 
 from midge.broker.pressure import Pressure
 from midge.broker.queue_item import Item
-from midge.broker.queue_settings import DROP_OLDEST, REJECT, QueueSettings, wishes
 from midge.broker.stored import read_delivery
+from midge.config.queue_settings import DROP_OLDEST, REJECT, QueueSettings, wishes
 from midge.limits import SLICE_ENTRIES, STORE_QUEUE_PAGE
 from midge.message import NEVER, Message
 from midge.store.base import HELD, QUEUED

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from midge.auth.base import ALLOWED, Pending
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import MqttConsumer
-from midge.broker.queue_settings import DROP_OLDEST, QueueSettings, name_fault
+from midge.config.queue_settings import DROP_OLDEST, QueueSettings, name_fault
 from midge.errors import MidgeError
 from midge.limits import QUEUES_MAX
 from midge.message import NEVER, Message

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midge.broker.durable_outbox import DurableOutbox
-from midge.broker.queue_settings import parse_settings
-from midge.broker.session import EXPIRES_NEVER, Session, Subscription
+from midge.broker.session import Session, Subscription
 from midge.broker.stored import message_of, read_delivery, will_of
 from midge.broker.wills import will_delay_s
+from midge.config.queue_settings import parse_settings
 from midge.errors import ConfigError, MidgeError
 from midge.message import NEVER
 from midge.store.base import QUEUED
@@ -137,9 +137,8 @@ def _restore_deliveries(keeper: Keeper, contents: Contents, by_key: dict[int, Se
 
 
 def _adopt(broker: Broker, session: Session, row: SessionRow, now: float, offset_s: float) -> None:
-    expiry_s = NEVER if session.expiry_s == EXPIRES_NEVER else session.expiry_s
     if row.connected:
-        ends_at = now + expiry_s
+        ends_at = broker.sessions.end_of(session, now)
     else:
         ends_at = NEVER if row.ends_at is None else row.ends_at - offset_s
     will_at = NEVER

@@ -7,13 +7,14 @@ subscription changes that could match it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from midge.auth.base import Authorizer, Identity
 from midge.broker.backlog import Backlog
 from midge.broker.fanout import Fanout, Receivers
 from midge.broker.metrics import Metrics
 from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
+from midge.broker.prefixes import PrefixSubscriptions
 from midge.broker.queues import Queues
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription
@@ -32,6 +33,20 @@ if TYPE_CHECKING:
     from midge.broker.deadlines import Deadlines
     from midge.broker.pressure import Pressure
 
+#: Topics of replies begin so. Whoever knows the rest may reply: it cannot be guessed.
+REPLY_PREFIX: Final = "$reply/"
+#: Topics that subscriptions to prefixes never get: what goes to queues is for one consumer alone.
+_NOT_FOR_PREFIXES: Final = ("$queue/", "$CONTROL", REPLY_PREFIX)
+
+
+class Replies(Protocol):
+    """Somebody who has asked and waits for replies."""
+
+    def reply(self, message: Message, now: float) -> bool:
+        """Take a reply; false where nobody asked."""
+        ...
+
+
 #: So many publishers of retained messages are kept without looking whether they are needed.
 SOURCES_MIN: Final = 1024
 
@@ -47,6 +62,8 @@ class Router:
         retained: the retained messages.
         subscriptions: who subscribed to what.
         queues: the named queues.
+        prefixes: who subscribed as ZeroMQ does.
+        replies: who waits for replies under ``$reply/NAME``, by that name.
         crowded: after :meth:`publish`, a receiver that the publisher should wait for.
     """
 
@@ -59,7 +76,9 @@ class Router:
         "fanout",
         "journal",
         "plain_routes",
+        "prefixes",
         "queues",
+        "replies",
         "retained",
         "routes",
         "subscriptions",
@@ -80,6 +99,8 @@ class Router:
         self.fanout = Fanout(settings, metrics)
         self.retained = Retained()
         self.subscriptions = Subscriptions()
+        self.prefixes = PrefixSubscriptions()
+        self.replies: dict[str, Replies] = {}
         self.queues = Queues(settings, metrics, crowd, deadlines, self.subscriptions)
         self.subscriptions.queues = self.queues
         self.routes: dict[bytes, Receivers] = {}
@@ -96,6 +117,9 @@ class Router:
 
         The topic is valid and the publisher was allowed to: its link has seen to both.
         """
+        if self.replies and message.topic.startswith(REPLY_PREFIX):
+            self.crowded = None
+            return self._reply(message, now)
         if message.retain:
             self.retained.keep(message)
             if self.authorizer is not None:
@@ -103,6 +127,21 @@ class Router:
         receivers = self.receivers(message.topic)
         self.crowded = self.fanout.deliver(message, receivers, origin, now)
         return bool(receivers.subscriptions or receivers.groups)
+
+    def _reply(self, message: Message, now: float) -> bool:
+        """Give a reply to the one who waits for it."""
+        waiting = self.replies.get(message.topic[len(REPLY_PREFIX) :])
+        return waiting is not None and waiting.reply(message, now)
+
+    def subscribe_prefix(self, prefix: bytes, session: Session) -> None:
+        """A ZeroMQ peer wants topics that begin with ``prefix``."""
+        self.prefixes.add(prefix, Subscription(session, "", 0))
+        self.forget_routes()
+
+    def unsubscribe_prefix(self, prefix: bytes, session: Session) -> None:
+        """It wants them no more."""
+        self.prefixes.remove(prefix, session)
+        self.forget_routes()
 
     def note_source(self, message: Message, origin: Session | None) -> None:
         """Remember on whose behalf ``message`` is retained, for ``check_retain_source``."""
@@ -147,6 +186,8 @@ class Router:
         if len(self.routes) >= ROUTE_CACHE_MAX:
             self.forget_routes()
         subscriptions = self.subscriptions.match(topic)
+        if self.prefixes.count and not topic.startswith(_NOT_FOR_PREFIXES):
+            subscriptions = subscriptions + self.prefixes.match(key)
         groups = self.subscriptions.match_groups(topic)
         kept_out = NOBODY
         if self.authorizer is not None:

@@ -173,7 +173,7 @@ class Sessions:
         self._broker.queues.take_back(session, now)
         if not keep_will:
             session.will = None  # [MQTT-3.1.2-10]
-        ends_at = self._end_of(session, now)
+        ends_at = self.end_of(session, now)
         will_at = NEVER
         if session.will is not None:
             will_at = min(now + will_delay_s(session.will), ends_at)
@@ -188,7 +188,8 @@ class Sessions:
             self.note(session)
         absence.ticket = self._broker.deadlines.add(absence)
 
-    def _end_of(self, session: Session, now: float) -> float:
+    def end_of(self, session: Session, now: float) -> float:
+        """When a session ends whose client is gone since ``now``."""
         cap = self._broker.settings.persistent_client_expiration_s
         expiry_s: float = session.expiry_s
         if expiry_s == EXPIRES_NEVER:

@@ -169,6 +169,16 @@ _OF_LISTENER: Final[tuple[tuple[frozenset[str], Callable[[ListenerSettings], boo
         "the listener does not have 'protocol websockets'",
     ),
     (
+        frozenset({"zmtp_mechanism", "zmtp_queue", "zmtp_user_queue"}),
+        lambda it: it.protocol == "zmtp",
+        "the listener does not have 'protocol zmtp'",
+    ),
+    (
+        frozenset({"zmtp_curve_keys", "zmtp_curve_secret"}),
+        lambda it: it.zmtp_mechanism == "curve",
+        "the listener does not have 'zmtp_mechanism curve'",
+    ),
+    (
         frozenset({"proxy_protocol_v2_require_tls"}),
         lambda it: it.proxy_protocol == 2,
         "the listener does not have 'enable_proxy_protocol 2'",

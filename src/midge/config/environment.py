@@ -31,7 +31,7 @@ PREFIX: Final = "MIDGE_"
 #: Mosquitto's one variable, which also outweighs its file.
 MOSQUITTO: Final = "MOSQUITTO_PERSISTENCE_LOCATION"
 #: Options with several values.
-REPEATED: Final = frozenset({"log_dest", "log_type", "websockets_origin"})
+REPEATED: Final = frozenset({"log_dest", "log_type", "websockets_origin", "zmtp_user_queue"})
 
 #: Variables that are no options: of the package itself, and of its tests.
 _OTHERS: Final = re.compile(r"MIDGE_(PURE|TEST_.*)")
@@ -160,5 +160,8 @@ def _values(reader: Reader, name: str, value: str, place: Place) -> list[str]:
     elif name == "log_type":
         reader.log_types = None
     elif place.listener is not None:
-        place.listener.websockets_origins = ()
+        if name == "zmtp_user_queue":
+            place.listener.zmtp_user_queues = ()
+        else:
+            place.listener.websockets_origins = ()
     return [each.strip() for each in value.split(",")]

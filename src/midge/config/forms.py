@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from midge.config.place import Place, Where
 from midge.config.plugins import PluginSettings
+from midge.config.queue_settings import name_fault
 from midge.config.settings import ListenerSettings
 from midge.config.values import (
     Fault,
@@ -95,9 +96,31 @@ def _protocol(reader: Reader, given: Given) -> None:
     protocol = read_word(given.line, given.name)
     if protocol == "http_api":
         raise unsupported(f"{given.name} {protocol}")
-    if protocol not in ("mqtt", "websockets"):
+    if protocol not in ("mqtt", "websockets", "zmtp"):
         raise invalid(given.name, protocol)
     reader.assign(given, "protocol", protocol)
+
+
+def _mechanism(reader: Reader, given: Given) -> None:
+    """``zmtp_mechanism null|plain|curve``."""
+    if given.owner is reader.default:
+        raise needs_listener(given.name)
+    mechanism = read_word(given.line, given.name)
+    if mechanism not in ("null", "plain", "curve"):
+        raise invalid(given.name, mechanism)
+    reader.assign(given, "zmtp_mechanism", mechanism)
+
+
+def _user_queue(reader: Reader, given: Given) -> None:
+    """``zmtp_user_queue USER QUEUE``, any number of times."""
+    if given.owner is reader.default:
+        raise needs_listener(given.name)
+    assert isinstance(given.owner, ListenerSettings)
+    text = read_text(given.line, given.name)
+    user, _, queue = text.rpartition(" ")
+    if not user.strip() or name_fault(queue):
+        raise invalid(given.name, text)
+    given.owner.zmtp_user_queues = (*given.owner.zmtp_user_queues, text)
 
 
 def _socket_domain(reader: Reader, given: Given) -> None:
@@ -423,5 +446,7 @@ FORMS: Final[dict[str, Form]] = {
     "retry_interval": _retry_interval,
     "socket_domain": _socket_domain,
     "websockets_origin": _origin,
+    "zmtp_mechanism": _mechanism,
+    "zmtp_user_queue": _user_queue,
     **dict.fromkeys(_WORDS, _word),
 }

@@ -160,6 +160,16 @@ rate_limit_bytes             int      0            general  works r rate_limit_b
     Bytes that are read of one client in a second; 0 for no limit.
 rate_limit_messages          int      0            general  works r rate_limit_messages
     Messages that are read of one client in a second; 0 for no limit.
+zmtp_curve_keys              text     -            listener works r zmtp_curve_keys
+    File with the ZeroMQ users' names and public keys, for zmtp_mechanism curve.
+zmtp_curve_secret            text     -            listener works r zmtp_curve_secret
+    Certificate file with the listener's secret key, as midge zmq keygen writes it.
+zmtp_mechanism               own      null         listener works r zmtp_mechanism
+    How ZeroMQ peers say who they are: null, plain or curve.
+zmtp_queue                   text     -            listener works r zmtp_queue
+    The queue of ZeroMQ peers that do not name one.
+zmtp_user_queue              text     -            listener works r zmtp_user_queues
+    A user and the queue of that user's ZeroMQ peers.
 """
 
 PLUGIN: Final = """
@@ -205,7 +215,7 @@ plugin_use                    text -     listener later - -
 port                          own  1883  default  works - port
     Port of the default listener.
 protocol                      own  mqtt  default  works r protocol
-    What is spoken here: mqtt or websockets.
+    What is spoken here: mqtt, websockets or zmtp.
 proxy_protocol_v2_require_tls bool false listener works r proxy_protocol_v2_require_tls
     Only take connections that reached the proxy over TLS.
 socket_domain                 own  -     default  works - socket_domain

@@ -190,7 +190,7 @@ class ListenerSettings(TlsSettings):
         unix_path: the path of a Unix socket to listen on instead.
         socket_domain: ``ipv4`` or ``ipv6`` for only these; ``None`` for both.
         bind_interface: a network interface, on whose addresses alone it listens.
-        protocol: what is spoken there: ``mqtt``.
+        protocol: what is spoken there: ``mqtt``, ``websockets`` or ``zmtp``.
         protocol_versions: versions of MQTT that are accepted, as they stand in CONNECT.
         allow_anonymous: clients without credentials are let in; ``None``: see
             :func:`anonymous_allowed`.
@@ -207,6 +207,11 @@ class ListenerSettings(TlsSettings):
         proxy_protocol_v2_require_tls: only connections that reached the proxy over TLS are taken.
         websockets_origins: origins that WebSocket connections may come from; empty for any.
         http_dir: a directory of files that a WebSocket listener serves.
+        zmtp_mechanism: how ZeroMQ peers say who they are: ``null``, ``plain`` or ``curve``.
+        zmtp_queue: the queue of ZeroMQ peers that do not name one.
+        zmtp_user_queues: a user, a blank, and the queue of that user's ZeroMQ peers.
+        zmtp_curve_secret: the certificate file with the listener's secret key.
+        zmtp_curve_keys: the file with users and their public keys.
     """
 
     port: int = PORT_DEFAULT
@@ -229,6 +234,11 @@ class ListenerSettings(TlsSettings):
     proxy_protocol_v2_require_tls: bool = False
     websockets_origins: tuple[str, ...] = ()
     http_dir: str | None = None
+    zmtp_mechanism: str = "null"
+    zmtp_queue: str | None = None
+    zmtp_user_queues: tuple[str, ...] = ()
+    zmtp_curve_secret: str | None = None
+    zmtp_curve_keys: str | None = None
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, _UINT16_MAX)

@@ -29,6 +29,7 @@ from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
 from midge.broker.queues import QueueError
 from midge.broker.rates import Bucket
+from midge.broker.router import REPLY_PREFIX
 from midge.errors import ProtocolError
 from midge.limits import LINK_TOPICS_MAX, RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
 from midge.links import mqtt_connect
@@ -431,7 +432,7 @@ class MqttLink(Link):
             if reason:
                 self._refuse_publish(packet, session, text, reason)
                 return
-            if broker.authorizer is not None:
+            if broker.authorizer is not None and not packet.topic.startswith(REPLY_PREFIX):
                 assert self.identity is not None
                 decision = broker.authorizer.authorize(self.identity, PUBLISH, packet.topic)
                 if isinstance(decision, Pending) and decision.settled is None:

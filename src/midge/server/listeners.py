@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from midge.auth import psk_file
+from midge.config.settings import Settings
 from midge.errors import ConfigError
 from midge.limits import WEBSOCKET_HEADER_BYTES_MAX
 from midge.mqtt.reasons import Reason
@@ -23,12 +24,14 @@ from midge.net.proxy_protocol import ProxyLayer
 from midge.net.tls import TlsKeeper, TlsLayer, make_context
 from midge.server import log_lines as lines
 from midge.server.activation import FAMILIES, GivenSockets
+from midge.server.zmq_place import make_place
 
 if TYPE_CHECKING:
     import asyncio
     from ssl import SSLContext
 
     from midge.config.settings import Configuration, ListenerSettings
+    from midge.links.zmq import Place
     from midge.server.logs import Log
     from midge.server.mqtt_server import MakeLayer, MqttServer
 
@@ -43,9 +46,10 @@ class OpenListener:
         tls: what TLS is spoken with; ``None`` where it is not.
         inherited: the sockets are those of another listener as well.
         given: whoever started us has opened them, and goes on having them.
+        place: what ZeroMQ peers find there; ``None`` where MQTT is spoken.
     """
 
-    __slots__ = ("given", "inherited", "servers", "settings", "sockets", "tls")
+    __slots__ = ("given", "inherited", "place", "servers", "settings", "sockets", "tls")
 
     def __init__(
         self, settings: ListenerSettings, sockets: list[socket.socket], inherited: bool = False
@@ -55,6 +59,7 @@ class OpenListener:
         self.settings = settings
         self.sockets = sockets
         self.servers: list[asyncio.Server] = []
+        self.place: Place | None = None
         self.tls: TlsKeeper | None = None
         if settings.certfile is not None or settings.psk_hint is not None:
             self.tls = TlsKeeper(settings, psk_keys(settings))
@@ -125,7 +130,7 @@ class Listeners:
         """
         for settings in configuration.listeners:
             try:
-                self.all.append(self.open_one(settings))
+                self.all.append(self.open_one(settings, configuration.settings))
             except ConfigError as error:
                 self._log.error(str(error))
                 self.close()
@@ -143,14 +148,23 @@ class Listeners:
             self._log.warning(lines.given_in_vain(text))
         return True
 
-    def open_one(self, settings: ListenerSettings) -> OpenListener:
+    def open_one(self, settings: ListenerSettings, general: Settings | None = None) -> OpenListener:
         """Open the sockets of one listener, and say so in the log.
+
+        Args:
+            general: the broker's settings; ``None`` for the defaults.
 
         Raises:
             OSError: that is not possible.
-            ConfigError: its TLS files cannot be used, or a library is missing.
+            ConfigError: its files cannot be used, or a library is missing.
         """
         check_libraries(settings)
+        place = make_place(Settings() if general is None else general, settings)
+        listener = self._open_sockets(settings)
+        listener.place = place
+        return listener
+
+    def _open_sockets(self, settings: ListenerSettings) -> OpenListener:
         given = self.given.take(settings)
         if given:
             return self._use(settings, given)
@@ -190,7 +204,9 @@ class Listeners:
         """Accept connections of a listener from here on."""
         for listening in listener.sockets:
             listener.servers.append(
-                await server.listen(listening, listener.settings, listener.layers)
+                await server.listen(
+                    listening, listener.settings, listener.layers, lambda: listener.place
+                )
             )
 
     def remove(self, server: MqttServer, listener: OpenListener, *, heir: bool = False) -> None:
@@ -207,13 +223,19 @@ class Listeners:
         server.wake()
 
     def update(
-        self, listener: OpenListener, settings: ListenerSettings, context: SSLContext | None = None
+        self,
+        listener: OpenListener,
+        settings: ListenerSettings,
+        context: SSLContext | None = None,
+        place: Place | None = None,
     ) -> None:
         """Let other settings go for a listener; those who are connected stay.
 
         Args:
             context: what TLS is spoken with from here on, made of these settings.
+            place: what ZeroMQ peers find from here on, the same.
         """
+        listener.place = place
         for field in dataclasses.fields(settings):
             setattr(listener.settings, field.name, getattr(settings, field.name))
         if context is None:

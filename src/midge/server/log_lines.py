@@ -181,6 +181,12 @@ def will(packet: p.Connect) -> tuple[str, ...]:
     )
 
 
+def peer_ready(socket_type: str, name: str, address: str, port: int, queue: str) -> str:
+    """A ZeroMQ peer was accepted; a line of midge's own."""
+    place = f", queue {queue}" if queue else ""
+    return f"New ZeroMQ {socket_type} peer from {address}:{port} as {name}{place}."
+
+
 def disconnected(client_id: str, address: str, port: int, reason: int, text: str = "") -> str:
     """A connection ended.
 

@@ -14,127 +14,35 @@ import asyncio
 import socket
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from midge.broker.broker import Broker
 from midge.broker.rates import ConnectRates
-from midge.limits import CONNECT_TIMEOUT_S, HANDSHAKES_MAX, OUTPUT_PIECES_MAX
-from midge.links.mqtt import MqttLink
+from midge.limits import CONNECT_TIMEOUT_S, HANDSHAKES_MAX
 from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
+from midge.server.clients import MqttClient, StreamClient, ZmqClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from midge.broker.hooks import Hooks
     from midge.config.settings import ListenerSettings, Settings
-    from midge.net.layer import Below, Layer
+    from midge.links.zmq import Place
+    from midge.net.layer import Layer
     from midge.net.stream import Handler
+    from midge.server.clients import Carrier
     from midge.server.durability import Durability
 
-    #: What a client's bytes come by: a transport, or the uppermost layer on one.
-    Carrier = Below
     #: Makes a layer on a carrier: who is told that it is ready, and that it never will be.
     MakeLayer = Callable[
         [Carrier, Callable[[Layer], Handler | None], Callable[[Layer, str], None]], Layer
     ]
-
-#: A chunk after a pause of this length is alone. Under load the next one comes sooner.
-ALONE_S: Final = 0.0001
+    Client = MqttClient | ZmqClient
 
 
 def new_client_id() -> str:
     """An id for a client that came without one, in the form that Mosquitto gives."""
     return str(uuid.uuid4()).upper()
-
-
-class Client(MqttLink):
-    """A link with its stream: it hears what happens there, and writes what its connection has."""
-
-    __slots__ = ("_server", "_stream")
-
-    def __init__(
-        self,
-        server: MqttServer,
-        listener: ListenerSettings,
-        listener_port: int,
-        stream: Carrier,
-        now: float,
-    ) -> None:
-        address, port = stream.peer()
-        super().__init__(server.broker, listener, address, port, listener_port, now)
-        self.certified = getattr(stream, "username", None)
-        self._server = server
-        self._stream = stream
-
-    def stream_data(self, data: bytes) -> None:
-        """See :class:`midge.net.stream.Handler`."""
-        server = self._server
-        now = server.now()
-        alone = now - server.busy_until > ALONE_S
-        try:
-            self.receive_data(data, now)
-        except Exception as error:
-            # A fault of ours, not of the peer's; it must not take others with it.
-            server.broken(self, error)
-            return
-        if self.connection.out or self.closing:
-            server.touched.append(self)
-        if alone:
-            server.turn()
-        else:
-            server.wake()
-        server.busy_until = server.now()
-        if self.is_held() or (self._stream.full and len(self.connection.out) > OUTPUT_PIECES_MAX):
-            self._stream.pause_reading()
-
-    def stream_writable(self) -> None:
-        """See :class:`midge.net.stream.Handler`."""
-        self.flush(self._server.now())
-        if not self.is_held():
-            self._stream.resume_reading()
-        self._server.wake()
-
-    def stream_closed(self, text: str) -> None:
-        """See :class:`midge.net.stream.Handler`."""
-        self._server.forget(self)
-        self.receive_eof(self._server.now(), text or "connection closed by client")
-        self._server.wake()
-
-    def tick(self, now: float) -> None:
-        """See :meth:`MqttLink.tick`."""
-        super().tick(now)
-        self._server.touched.append(self)
-
-    def flush(self, now: float) -> None:
-        """Write what the connection has, unless the transport is full."""
-        stream = self._stream
-        out = self.connection.out
-        if out and (not stream.full or self.closing):
-            data = out[0] if len(out) == 1 else b"".join(out)
-            out.clear()
-            self.broker.metrics.bytes_sent += len(data)
-            if self.broker.hooks.trace:
-                self.sent(data)
-            stream.write(data)
-        if self.closing:
-            stream.close()
-        elif not stream.full and self.session is not None:
-            self.session.outbox.written(now)
-
-    def resume(self) -> None:
-        """Nobody needs this client to wait any more."""
-        if self.connection.out or self.closing:
-            self._server.touched.append(self)
-        if not self._stream.full or len(self.connection.out) <= OUTPUT_PIECES_MAX:
-            self._stream.resume_reading()
-
-    def acknowledged(self) -> None:
-        """See :meth:`MqttLink.acknowledged`."""
-        self._server.touched.append(self)
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        self._stream.abort()
 
 
 class MqttServer:
@@ -157,7 +65,7 @@ class MqttServer:
         self.connect_rates = ConnectRates(settings.connect_rate_limit)
         self.busy_until = 0.0
         self.clients: set[Client] = set()
-        self.touched: list[Client] = []
+        self.touched: list[StreamClient] = []
         self._buffer = ReadBuffer()
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
@@ -173,10 +81,13 @@ class MqttServer:
         listening: socket.socket,
         listener: ListenerSettings,
         layers: Callable[[], list[MakeLayer]] | None = None,
+        place: Callable[[], Place | None] = lambda: None,
     ) -> asyncio.Server:
         """Accept connections from a listening socket, until what is returned is closed.
 
         Args:
+            place: asked for each connection, where ZeroMQ is spoken there, what its peers find;
+                ``None`` for MQTT.
             layers: asked for each connection what stands between it and MQTT, the lowest first;
                 ``None`` where nothing ever does.
         """
@@ -187,8 +98,8 @@ class MqttServer:
         def opened(stream: AsyncioStream) -> Handler | None:
             wanted = [] if layers is None else layers()
             if not wanted:
-                return self._open(stream, listener, port)
-            return self._shake(stream, listener, port, wanted)
+                return self._open(stream, listener, port, place())
+            return self._shake(stream, listener, port, wanted, place())
 
         def protocol() -> AsyncioStream:
             return AsyncioStream(buffer, opened)
@@ -206,6 +117,7 @@ class MqttServer:
         listener: ListenerSettings,
         port: int,
         wanted: list[MakeLayer],
+        place: Place | None,
     ) -> Handler | None:
         """Put layers on a connection; it becomes a client when the uppermost is ready."""
         if len(self._shaking) >= HANDSHAKES_MAX or not self._admits(stream, listener):
@@ -226,7 +138,7 @@ class MqttServer:
         def build(below: Carrier, index: int) -> Handler | None:
             if index == len(wanted):
                 done()
-                return self._open(below, listener, port)
+                return self._open(below, listener, port, place)
             return wanted[index](below, lambda layer: build(layer, index + 1), refused)
 
         return build(stream, 0)
@@ -234,17 +146,24 @@ class MqttServer:
     def _too_slow(self, stream: AsyncioStream) -> None:
         stream.abort()
 
-    def _open(self, stream: Carrier, listener: ListenerSettings, port: int) -> Client | None:
+    def _open(
+        self, stream: Carrier, listener: ListenerSettings, port: int, place: Place | None
+    ) -> Client | None:
         if not self._admits(stream, listener):
             return None
-        client = Client(self, listener, port, stream, self.now())
+        client: Client
+        if place is None:
+            client = MqttClient(self, listener, port, stream, self.now())
+        else:
+            client = ZmqClient(self, listener, place, port, stream, self.now())
+            self.touched.append(client)  # our greeting
         self.clients.add(client)
         self._counts[id(listener)] = self._counts.get(id(listener), 0) + 1
         self.broker.hooks.opened(client)
         self.wake()
         return client
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: StreamClient) -> None:
         """A connection is gone."""
         if client in self.clients:
             self.clients.discard(client)
@@ -302,7 +221,7 @@ class MqttServer:
             for outbox in dirty:
                 link = outbox.link
                 if link is not None and outbox.chunks:
-                    assert isinstance(link, Client)
+                    assert isinstance(link, StreamClient)
                     link.flush(now)
         if broker.ending:
             self._end_links(now)
@@ -310,7 +229,7 @@ class MqttServer:
             released = broker.released.copy()
             broker.released.clear()
             for link in released:
-                assert isinstance(link, Client)
+                assert isinstance(link, StreamClient)
                 if not link.is_held():
                     link.resume()
         if broker.dirty or self.touched or broker.ending:
@@ -323,12 +242,13 @@ class MqttServer:
         ending = self.broker.ending.copy()
         self.broker.ending.clear()
         for link in ending:
-            assert isinstance(link, Client)
+            assert isinstance(link, (MqttClient, ZmqClient))
             link.close()
             link.flush(now)
 
-    def broken(self, client: Client, error: Exception) -> None:
+    def broken(self, client: StreamClient, error: Exception) -> None:
         """Handling a client's bytes raised: that is a bug. Cut the client, keep the broker."""
+        assert isinstance(client, (MqttClient, ZmqClient))
         self.broker.hooks.failed(client, error)
         client.abort()
 

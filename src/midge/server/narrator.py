@@ -104,6 +104,12 @@ class Narrator(Hooks):
             who = link.endpoint()
             self.log.debug(lines.throttled(who.client_id or who.address, wait_s))
 
+    def peer_ready(self, link: Link, socket_type: str, name: str, queue: str) -> None:
+        """See :class:`Hooks`."""
+        if self._connections and self.log.notice_on:
+            who = link.endpoint()
+            self.log.notice(lines.peer_ready(socket_type, name, who.address, who.port, queue))
+
     def disconnected(self, link: Link, client_id: str, reason: int, text: str) -> None:
         """See :class:`Hooks`."""
         if reason == _TAKEN_OVER:

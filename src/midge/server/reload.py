@@ -21,11 +21,13 @@ from midge.errors import ConfigError
 from midge.server import log_lines as lines
 from midge.server.listeners import OpenListener, new_context, why_not_open
 from midge.server.logs import close_sinks, open_sinks, unopened
+from midge.server.zmq_place import make_place
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
     from midge.config.settings import Configuration, ListenerSettings
+    from midge.links.zmq import Place
     from midge.server.log_sinks import Sink
     from midge.server.security import Plan
     from midge.server.service import Service
@@ -37,12 +39,14 @@ _FAILED: Final = "Error: The configuration was not reloaded; the old one stays i
 class Reload:
     """One reload of one service."""
 
-    __slots__ = ("_contexts", "_opened", "_service")
+    __slots__ = ("_contexts", "_opened", "_places", "_service")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._opened: list[OpenListener] = []
-        self._contexts: dict[int, SSLContext | None] = {}  # by the listener's new settings
+        # By the listener's new settings.
+        self._contexts: dict[int, SSLContext | None] = {}
+        self._places: dict[int, Place | None] = {}
 
     async def carry_out(self) -> None:
         """Do it, or say in the log why not."""
@@ -73,9 +77,10 @@ class Reload:
         listeners = self._service.listeners
         for change in (*plan.changed, *plan.unchanged):
             self._contexts[id(change.new)] = new_context(change.new)
+            self._places[id(change.new)] = make_place(plan.settings, change.new)
         for settings in plan.opened:
             try:
-                self._opened.append(listeners.open_one(settings))
+                self._opened.append(listeners.open_one(settings, plan.settings))
             except OSError as error:
                 if not configuration.local_only:
                     raise ConfigError(why_not_open(settings, error)) from error
@@ -84,7 +89,9 @@ class Reload:
             former = listeners.of(change.old)
             try:
                 if former is not None:
-                    self._opened.append(former.heir(change.new))
+                    heir = former.heir(change.new)
+                    self._opened.append(heir)
+                    heir.place = make_place(plan.settings, change.new)
             except OSError as error:
                 raise ConfigError(why_not_open(change.new, error)) from error
 
@@ -131,7 +138,8 @@ class Reload:
         for change in (*plan.changed, *plan.unchanged):
             listener = listeners.of(change.old)
             if listener is not None:
-                listeners.update(listener, change.new, self._contexts[id(change.new)])
+                new = id(change.new)
+                listeners.update(listener, change.new, self._contexts[new], self._places[new])
             in_use[id(change.new)] = change.old
         for settings in plan.closed:
             listener = listeners.of(settings)

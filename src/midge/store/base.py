@@ -129,7 +129,7 @@ class QueueRow(NamedTuple):
     Attributes:
         key: from the same numbers as those of sessions.
         name: of a shared subscription, ``$share/GROUP/FILTER``.
-        settings: see :mod:`midge.broker.queue_settings`.
+        settings: see :mod:`midge.config.queue_settings`.
         given: the number of the last delivery that was given to a consumer.
     """
 

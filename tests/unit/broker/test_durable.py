@@ -155,3 +155,118 @@ def test_a_message_that_is_too_large_for_all_is_not_kept(world: World) -> None:
     contents = world.store.read(10)
     assert not contents.messages
     assert not contents.deliveries
+
+
+# -- on the way to a client ------------------------------------------------------------------------
+
+
+def test_what_is_not_safe_yet_counts_in_the_window_of_the_next_connection(world: World) -> None:
+    client = lasting(world, "c")
+    client.subscribe("t", 2)
+    world.committing = False
+    publisher = world.connect("p")
+    for number in range(3):
+        publisher.send(p.Publish("t", b"%d" % number, 2, False, False, number + 1))
+    client.drop()
+    client = lasting(world, "c", receive_maximum=1)
+    client.expect_nothing()
+    world.committing = True
+    world.settle()
+    assert client.expect(p.Publish).payload == b"0"
+    client.expect_nothing()
+    client.send(p.Pubrec(1))
+    client.expect(p.Pubrel)
+    client.send(p.Pubcomp(1))
+    assert [one.payload for one in client.messages()] == [b"1", b"2"]
+
+
+def test_what_became_safe_keeps_its_place_behind_what_is_sent_again(world: World) -> None:
+    client = lasting(world, "c")
+    client.subscribe("t", 2)
+    publisher = world.connect("p")
+    publisher.publish("t", b"0", 2)
+    publisher.publish("t", b"1", 2)
+    world.committing = False
+    publisher.send(p.Publish("t", b"2", 2, False, False, 9))
+    client.drop()
+    client = lasting(world, "c", receive_maximum=1)
+    world.committing = True
+    world.settle()
+    assert [one.payload for one in client.messages()] == [b"0", b"1", b"2"]
+
+
+def fill(world: World, count: int, **properties: int) -> None:
+    publisher = world.connect("filler")
+    wanted = Properties.of(**properties) if properties else None
+    for number in range(count):
+        publisher.publish("t", b"%d" % number, 1, properties=wanted)
+
+
+def test_very_many_expired_messages_are_dropped_in_slices(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.durable_outbox.STORE_QUEUE_PAGE", 10)
+    monkeypatch.setattr("midge.broker.durable_outbox.SLICE_ENTRIES", 20)
+    away = lasting(world, "away")
+    away.subscribe("t", 1)
+    away.drop()
+    world.settings.queued_messages_max = 0
+    fill(world, 200, message_expiry_interval=1)
+    world.advance(5)
+    fill(world, 3)
+    world.committing = False
+    client = lasting(world, "away")
+    session = world.broker.sessions.get("away")
+    assert session is not None
+    assert 20 <= session.outbox.dropped < 100  # one slice for each time that it may write
+    client.expect_nothing()
+    world.committing = True
+    world.settle()
+    assert session.outbox.dropped == 200
+    assert [one.payload for one in client.messages()] == [b"0", b"1", b"2"]
+    assert session.outbox.queued_messages == session.outbox.queued_bytes == 0
+
+
+def test_what_a_client_may_not_have_any_more_is_dropped_a_page_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.durable_outbox.STORE_QUEUE_PAGE", 2)
+    away = lasting(world, "away")
+    away.subscribe("t", 1)
+    away.drop()
+    world.settings.queued_messages_max = 0
+    fill(world, 5000)  # more pages than calls can be nested
+    session = world.broker.sessions.get("away")
+    assert session is not None
+    session.outbox.keep_only(lambda message: message.payload.endswith(b"999"))
+    client = lasting(world, "away")
+    expected = [b"999", b"1999", b"2999", b"3999", b"4999"]
+    assert [one.payload for one in client.messages()] == expected
+    assert session.outbox.queued_messages == session.outbox.queued_bytes == 0
+    # It was about what had waited then.
+    client.drop()
+    fill(world, 5)
+    assert [one.payload for one in lasting(world, "away").messages()] == [
+        b"%d" % number for number in range(5)
+    ]
+
+
+def test_a_session_that_was_connected_expires_no_later_than_the_limit_says() -> None:
+    world = World(store=MemoryStore())
+    lasting(world, "c")
+    world = crash(world, persistent_client_expiration_s=10)
+    world.advance(11)
+    assert world.broker.sessions.get("c") is None
+
+
+def test_those_who_waited_for_the_disk_and_left_are_forgotten(world: World) -> None:
+    lasting(world, "away").subscribe("t", 1)
+    keeper = world.broker.keeper
+    assert keeper is not None
+    keeper.journal.failing = True
+    for _ in range(5000):
+        publisher = world.connect("p", version=4)
+        publisher.send(p.Publish("t", b"x", 1, False, False, 1))
+        publisher.drop()
+    assert keeper.delayed == 5000
+    assert len(keeper._relief) <= 1024

@@ -55,6 +55,7 @@ ELSEWHERE = {
         "use_identity_as_username use_subject_as_username websockets_origin"
     ),
     "unit/net/test_listener.py": "bind_interface",
+    "interop/zmq/test_broker.py": "zmtp_*",
     "faces/test_proxy_protocol.py": "enable_proxy_protocol proxy_protocol_v2_require_tls",
     "unit/store/": "persistence persistence_location persistence_sync retained_persistence",
     "unit/config/test_mosquitto_conf.py": "include_dir bind_address set_tcp_nodelay",

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from midge.broker.queue_settings import QueueSettings
+from midge.config.queue_settings import QueueSettings
 from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties

@@ -102,6 +102,8 @@ _OWN = {
     "log_type": st.sampled_from(["all", "none", "debug", "error", "websockets"]),
     "persistence_sync": st.sampled_from(["off", "normal"]),
     "protocol": st.just("mqtt"),
+    "zmtp_mechanism": st.sampled_from(["plain", "curve"]),
+    "zmtp_user_queue": st.sampled_from(["ann jobs", "a b c"]),
     "socket_domain": st.sampled_from(["ipv4", "ipv6"]),
     "mount_point": st.sampled_from(["a/", "b"]),
     "enable_proxy_protocol": st.sampled_from(["1", "2"]),

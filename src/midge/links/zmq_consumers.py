@@ -1,0 +1,84 @@
+"""ZeroMQ peers as consumers of a queue: PULL, and the workers REP and ROUTER."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from midge.broker.queue import DONE, TAKEN, Consumer, Queue
+from midge.limits import ZMQ_PULL_AHEAD_BYTES
+from midge.links.zmq_mapping import body_of
+
+if TYPE_CHECKING:
+    from midge.broker.queue_item import Item
+    from midge.links.zmq import ZmqLink
+    from midge.links.zmq_outbox import ZmqOutbox
+
+#: Between the envelope of a request and its body.
+DELIMITER: Final = b""
+
+
+class Puller(Consumer):
+    """A PULL: it cannot acknowledge, so what the transport has taken is done.
+
+    Little is sent ahead of what the transport takes, so that what a slow peer does not read stays
+    in the queue, for others.
+    """
+
+    __slots__ = ("outbox",)
+
+    def __init__(self, queue: Queue, outbox: ZmqOutbox, link: ZmqLink) -> None:
+        super().__init__(queue, link)
+        self.outbox = outbox
+
+    def has_credit(self) -> bool:
+        """See :meth:`Consumer.has_credit`."""
+        return self.outbox.open and self.outbox.used <= ZMQ_PULL_AHEAD_BYTES
+
+    def is_there(self) -> bool:
+        """See :meth:`Consumer.is_there`."""
+        return self.outbox.link is not None
+
+    def want(self) -> None:
+        """See :meth:`Consumer.want`."""
+        self.outbox.hungry = True
+
+    def give(self, item: Item, now: float) -> int:
+        """See :meth:`Consumer.give`."""
+        self.outbox.send_frames(body_of(item.message), item, now)
+        return DONE
+
+    def who(self) -> str:
+        """See :meth:`Consumer.who`."""
+        return f"ZeroMQ peer {self.outbox.link.endpoint().client_id}" if self.outbox.link else "?"
+
+
+class Worker(Puller):
+    """A REP or ROUTER: its reply is its acknowledgement.
+
+    A REP does one request at a time, so it is given one at a time. What it was sent is told apart
+    by a number in front of the delimiter, which comes back with the reply.
+
+    Attributes:
+        working: messages that it has, by that number.
+    """
+
+    __slots__ = ("_ahead", "_next", "working")
+
+    def __init__(self, queue: Queue, outbox: ZmqOutbox, link: ZmqLink, one_by_one: bool) -> None:
+        super().__init__(queue, outbox, link)
+        self.working: dict[bytes, Item] = {}
+        self._ahead = 1 if one_by_one else 0
+        self._next = 0
+
+    def has_credit(self) -> bool:
+        """See :meth:`Consumer.has_credit`."""
+        ahead = self._ahead or self.queue.settings.prefetch
+        return (not ahead or len(self.working) < ahead) and super().has_credit()
+
+    def give(self, item: Item, now: float) -> int:
+        """See :meth:`Consumer.give`."""
+        self._next = (self._next + 1) & 0xFFFF_FFFF_FFFF_FFFF
+        number = self._next.to_bytes(8, "big")
+        self.working[number] = item
+        self.outbox.send_frames([number, DELIMITER, *body_of(item.message)], item, now)
+        return TAKEN
