@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -233,17 +234,64 @@ def test_what_cannot_be_used_ends_the_start_and_is_said(
     assert complaint in broker.log()
 
 
-@pytest.mark.skipif(
-    hasattr(ssl.SSLContext, "set_psk_server_callback"), reason="this Python speaks TLS-PSK"
-)
+HAS_PSK = hasattr(ssl.SSLContext, "set_psk_server_callback")
+
+
+@pytest.mark.skipif(HAS_PSK, reason="this Python speaks TLS-PSK")
 def test_psk_without_a_python_that_has_it_is_a_clear_error(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("me:0102\n")
     extra = f"listener {free_port()} 127.0.0.1\npsk_hint hint\npsk_file {keys}\n"
-    broker = BrokerProcess(tmp_path, f"per_listener_settings false\n{extra}")
+    broker = BrokerProcess(tmp_path, extra)
     with pytest.raises(RuntimeError, match="ended at once"):
         broker.start()
-    assert "needs Python 3.13" in broker.log() or "psk_file" in broker.log()
+    assert "TLS-PSK (psk_hint) needs Python 3.13 or later" in broker.log()
+
+
+def test_a_file_of_keys_that_cannot_be_used_is_a_clear_error(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("me:xyz\n")
+    extra = f"psk_file {keys}\nlistener {free_port()} 127.0.0.1\npsk_hint hint\n"
+    broker = BrokerProcess(tmp_path, extra)
+    with pytest.raises(RuntimeError, match="ended at once"):
+        broker.start()
+    assert 'psk for identity "me" contains non-hexadecimal characters' in broker.log()
+
+
+def psk_client(port: int, identity: str, key: str) -> int:
+    """The exit status of a publisher with a pre-shared key."""
+    command = ["mosquitto_pub", "-h", "localhost", "-p", str(port), "-t", "t", "-m", "x", "-q", "1"]
+    command += ["--psk-identity", identity, "--psk", key]
+    return subprocess.run(command, capture_output=True, timeout=20).returncode
+
+
+@pytest.mark.skipif(not HAS_PSK, reason="TLS-PSK needs Python 3.13 or later")
+@pytest.mark.peer("mosquitto_pub")
+@pytest.mark.parametrize("per_listener", ["false", "true"])
+def test_those_with_a_key_come_in_by_their_identity_and_no_others(
+    tmp_path: Path, per_listener: str
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("me:0102\nyou:c0ffee\n")
+    port = free_port()
+    extra = f"listener {port} 127.0.0.1\npsk_hint hint\npsk_file {keys}\n"
+    extra += "use_identity_as_username true\n"
+    broker = BrokerProcess(tmp_path, extra)
+    if per_listener == "true":
+        file = tmp_path / "broker.conf"
+        file.write_text(f"per_listener_settings true\n{file.read_text()}")
+    with broker:
+        assert psk_client(port, "me", "0102") == 0
+        assert psk_client(port, "you", "c0ffee") == 0
+        assert psk_client(port, "me", "c0ffee") != 0
+        assert psk_client(port, "nobody", "0102") != 0
+        assert psk_client(port, "", "0102") != 0
+        assert "u'me'" in broker.log()
+        keys.write_text("me:0202\n")
+        os.kill(broker.pid, signal.SIGHUP)
+        until(lambda: "Config reloaded" in broker.log(), "the reload")
+        assert psk_client(port, "me", "0202") == 0
+        assert psk_client(port, "you", "c0ffee") != 0
 
 
 def test_who_does_not_speak_tls_is_told_apart(tmp_path: Path, authority: Authority) -> None:

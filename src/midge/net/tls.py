@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from midge.errors import ConfigError
 from midge.limits import READ_BYTES
 from midge.net.layer import Below, Layer
+from midge.net.psk import PskContext, make_psk_context, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,26 +47,39 @@ _SHORT: Final = {
 _ESCAPED: Final = ',+"\\<>;'
 
 
-def make_context(settings: TlsSettings, keys: dict[str, bytes] | None = None) -> ssl.SSLContext:
+def make_context(settings: TlsSettings, psk_file: str | None = None) -> ssl.SSLContext:
     """The context of a listener.
 
     Args:
-        keys: pre-shared keys by identity, for ``psk_hint``.
+        psk_file: the pre-shared keys, for ``psk_hint``.
 
     Raises:
         ConfigError: a file cannot be used, or this Python or OpenSSL lacks what is asked for.
     """
     if settings.tls_engine or settings.tls_keyform != "pem":
-        raise ConfigError("Error: tls_engine and tls_keyform engine are not supported here.")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        raise ConfigError(
+            "Error: tls_engine and tls_keyform engine are not supported: Python's ssl loads no "
+            "engines. Use a key in a file, with 'tls_keyform pem'."
+        )
+    if settings.ciphers_tls13 is not None:
+        raise ConfigError(
+            "Error: ciphers_tls1.3 is not supported: Python's ssl cannot choose them before 3.15. "
+            "Without it, OpenSSL's own choice is used, which openssl.cnf can change (Ciphersuites)."
+        )
+    with_keys = settings.psk_hint is not None and settings.certfile is None
+    if with_keys:
+        assert settings.psk_hint is not None
+        context: ssl.SSLContext = make_psk_context(settings.psk_hint, read_keys(psk_file))
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     if settings.tls_version is not None:
         version = _VERSIONS.get(settings.tls_version)
         if version is None:
             raise ConfigError(f"Error: Unsupported tls_version '{settings.tls_version}'.")
+        if with_keys and version == ssl.TLSVersion.TLSv1_3:
+            raise ConfigError("Error: tls_version tlsv1.3 cannot be used with psk_hint.")
         context.minimum_version = version
-    if settings.ciphers_tls13 is not None:
-        raise ConfigError("Error: ciphers_tls1.3 needs a later Python; leave it to OpenSSL.")
     if settings.ciphers is not None:
         try:
             context.set_ciphers(settings.ciphers)
@@ -73,25 +87,13 @@ def make_context(settings: TlsSettings, keys: dict[str, bytes] | None = None) ->
             raise ConfigError(
                 f'Error: Unable to set TLS ciphers. Check cipher list "{settings.ciphers}".'
             ) from None
-    if settings.psk_hint is not None and settings.certfile is None:
-        _use_keys(context, settings.psk_hint, {} if keys is None else keys)
-    else:
+    if not with_keys:
         _load_certificate(context, settings)
         _load_authorities(context, settings)
     if os.environ.get("SSLKEYLOGFILE"):
         context.keylog_filename = os.environ["SSLKEYLOGFILE"]
     context.set_alpn_protocols(["mqtt", "http/1.1"])
     return context
-
-
-def _use_keys(context: ssl.SSLContext, hint: str, keys: dict[str, bytes]) -> None:
-    set_callback = getattr(context, "set_psk_server_callback", None)
-    if set_callback is None:
-        raise ConfigError("Error: TLS-PSK (psk_hint) needs Python 3.13 or later.")
-    # TLS 1.3 has another kind of pre-shared keys, without hints.
-    context.maximum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("PSK")
-    set_callback(lambda identity: keys.get(identity or "", b""), hint)
 
 
 def _load_certificate(context: ssl.SSLContext, settings: TlsSettings) -> None:
@@ -159,14 +161,14 @@ class TlsKeeper:
         context: for the next connection.
     """
 
-    __slots__ = ("_keys", "_settings", "_stamps", "context")
+    __slots__ = ("_psk_file", "_settings", "_stamps", "context")
 
-    def __init__(self, settings: TlsSettings, keys: dict[str, bytes] | None = None) -> None:
+    def __init__(self, settings: TlsSettings, psk_file: str | None = None) -> None:
         """Raises ConfigError: see :func:`make_context`."""
         self._settings = settings
-        self._keys = keys
+        self._psk_file = psk_file
         self._stamps = self._look()
-        self.context = make_context(settings, keys)
+        self.context = make_context(settings, psk_file)
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         """What tells one state of the files from another."""
@@ -178,6 +180,7 @@ class TlsKeeper:
             settings.cafile,
             settings.capath,
             settings.crlfile,
+            self._psk_file if settings.psk_hint is not None else None,
         ):
             try:
                 found = None if path is None else os.stat(path)
@@ -199,10 +202,11 @@ class TlsKeeper:
             ConfigError: they cannot be used; the last ones go on being used.
         """
         self._stamps = self._look()
-        self.context = make_context(self._settings, self._keys)
+        self.context = make_context(self._settings, self._psk_file)
 
-    def take(self, context: ssl.SSLContext) -> None:
-        """Use a context that was made of the settings as they are now."""
+    def take(self, context: ssl.SSLContext, psk_file: str | None = None) -> None:
+        """Use a context that was made of the settings as they are now, and of these keys."""
+        self._psk_file = psk_file
         self._stamps = self._look()
         self.context = context
 
@@ -211,10 +215,11 @@ class TlsLayer(Layer):
     """TLS, the server's side.
 
     Attributes:
-        username: after the handshake, what the client's certificate says, if that is asked for.
+        username: after the handshake, what the client's certificate says, or its identity with a
+            pre-shared key, if that is asked for.
     """
 
-    __slots__ = ("_incoming", "_outgoing", "_settings", "_shaken", "_tls")
+    __slots__ = ("_context", "_identity", "_incoming", "_outgoing", "_settings", "_shaken", "_tls")
 
     def __init__(
         self,
@@ -226,6 +231,8 @@ class TlsLayer(Layer):
     ) -> None:
         super().__init__(below, opened, refused)
         self._settings = settings
+        self._context = context
+        self._identity: str | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -252,7 +259,10 @@ class TlsLayer(Layer):
     def _shake(self) -> bool:
         """Go on with the handshake; whether it is done."""
         try:
-            self._tls.do_handshake()
+            try:
+                self._tls.do_handshake()
+            finally:
+                self._see_identity()
         except ssl.SSLWantReadError:
             self._flush()
             return False
@@ -265,6 +275,11 @@ class TlsLayer(Layer):
         self.username = self._name()
         self.ready()
         return self.above is not None
+
+    def _see_identity(self) -> None:
+        """Of a pre-shared key, if this step of the handshake was about one."""
+        if isinstance(self._context, PskContext):
+            self._identity = self._context.take_identity() or self._identity
 
     def _read(self) -> tuple[bytes, bool]:
         """What is there in clear, and whether the peer said goodbye."""
@@ -307,6 +322,8 @@ class TlsLayer(Layer):
         settings = self._settings
         if not (settings.use_identity_as_username or settings.use_subject_as_username):
             return None
+        if self._identity is not None:
+            return self._identity
         certificate: Any = self._tls.getpeercert()
         if not certificate:
             return None

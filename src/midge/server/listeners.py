@@ -14,7 +14,6 @@ import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from midge.auth import psk_file
 from midge.config.settings import Settings
 from midge.errors import ConfigError
 from midge.limits import WEBSOCKET_HEADER_BYTES_MAX
@@ -52,7 +51,11 @@ class OpenListener:
     __slots__ = ("given", "inherited", "place", "servers", "settings", "sockets", "tls")
 
     def __init__(
-        self, settings: ListenerSettings, sockets: list[socket.socket], inherited: bool = False
+        self,
+        settings: ListenerSettings,
+        sockets: list[socket.socket],
+        tls: TlsKeeper | None = None,
+        inherited: bool = False,
     ) -> None:
         self.inherited = inherited
         self.given = False
@@ -60,9 +63,7 @@ class OpenListener:
         self.sockets = sockets
         self.servers: list[asyncio.Server] = []
         self.place: Place | None = None
-        self.tls: TlsKeeper | None = None
-        if settings.certfile is not None or settings.psk_hint is not None:
-            self.tls = TlsKeeper(settings, psk_keys(settings))
+        self.tls = tls
 
     def layers(self) -> list[MakeLayer]:
         """What stands between a connection and MQTT, the lowest first."""
@@ -85,9 +86,15 @@ class OpenListener:
             )
         return made
 
-    def heir(self, settings: ListenerSettings) -> OpenListener:
-        """Another listener on the same sockets, which stay open when this one is closed."""
-        heir = OpenListener(settings, [listening.dup() for listening in self.sockets], True)
+    def heir(self, general: Settings, settings: ListenerSettings) -> OpenListener:
+        """Another listener on the same sockets, which stay open when this one is closed.
+
+        Raises:
+            OSError, ConfigError: as in :meth:`Listeners.open_one`.
+        """
+        tls = tls_keeper(general, settings)
+        sockets = [listening.dup() for listening in self.sockets]
+        heir = OpenListener(settings, sockets, tls, inherited=True)
         heir.given = self.given
         return heir
 
@@ -159,9 +166,12 @@ class Listeners:
             ConfigError: its files cannot be used, or a library is missing.
         """
         check_libraries(settings)
-        place = make_place(Settings() if general is None else general, settings)
+        general = Settings() if general is None else general
+        place = make_place(general, settings)
+        tls = tls_keeper(general, settings)  # before there are sockets that would have to be closed
         listener = self._open_sockets(settings)
         listener.place = place
+        listener.tls = tls
         return listener
 
     def _open_sockets(self, settings: ListenerSettings) -> OpenListener:
@@ -184,12 +194,7 @@ class Listeners:
             where = listening.getsockname()
             port = where[1] if isinstance(where, tuple) else where
             self._log.information(lines.given(_family(listening), port))
-        try:
-            listener = OpenListener(settings, given)
-        except ConfigError:
-            for listening in given:
-                listening.close()
-            raise
+        listener = OpenListener(settings, given)
         listener.given = True
         return listener
 
@@ -225,6 +230,7 @@ class Listeners:
     def update(
         self,
         listener: OpenListener,
+        general: Settings,
         settings: ListenerSettings,
         context: SSLContext | None = None,
         place: Place | None = None,
@@ -241,9 +247,9 @@ class Listeners:
         if context is None:
             listener.tls = None
         elif listener.tls is None:
-            listener.tls = TlsKeeper(listener.settings, psk_keys(settings))
+            listener.tls = tls_keeper(general, listener.settings)
         else:
-            listener.tls.take(context)
+            listener.tls.take(context, psk_file_of(general, settings))
 
     def look_at_files(self) -> None:
         """Read certificates, keys, authorities and revocations again where they have changed."""
@@ -274,25 +280,23 @@ def check_libraries(settings: ListenerSettings) -> None:
         )
 
 
-def psk_keys(settings: ListenerSettings) -> dict[str, bytes] | None:
-    """The pre-shared keys of a listener; ``None`` where it has none.
+def psk_file_of(general: Settings, settings: ListenerSettings) -> str | None:
+    """Where the pre-shared keys that go for a listener stand; ``None`` for nowhere."""
+    return settings.psk_file if general.per_listener_settings else general.psk_file
 
-    Those of all listeners are given to each when the configuration is read.
+
+def tls_keeper(general: Settings, settings: ListenerSettings) -> TlsKeeper | None:
+    """What TLS is spoken with at a listener; ``None`` where it is not.
 
     Raises:
-        ConfigError: their file cannot be used.
+        ConfigError: a file cannot be used.
     """
-    path = settings.psk_file
-    if settings.psk_hint is None or path is None:
+    if settings.certfile is None and settings.psk_hint is None:
         return None
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return psk_file.parse(file.read(), path)
-    except OSError as error:
-        raise ConfigError(f"Error: Unable to open psk_file '{path}': {error.strerror}.") from error
+    return TlsKeeper(settings, psk_file_of(general, settings))
 
 
-def new_context(settings: ListenerSettings) -> SSLContext | None:
+def new_context(general: Settings, settings: ListenerSettings) -> SSLContext | None:
     """What TLS is to be spoken with; ``None`` where it is not.
 
     Raises:
@@ -301,7 +305,7 @@ def new_context(settings: ListenerSettings) -> SSLContext | None:
     check_libraries(settings)
     if settings.certfile is None and settings.psk_hint is None:
         return None
-    return make_context(settings, psk_keys(settings))
+    return make_context(settings, psk_file_of(general, settings))
 
 
 def _family(listening: socket.socket) -> str:

@@ -76,7 +76,7 @@ class Reload:
     def _open_new(self, configuration: Configuration, plan: ReloadPlan) -> None:
         listeners = self._service.listeners
         for change in (*plan.changed, *plan.unchanged):
-            self._contexts[id(change.new)] = new_context(change.new)
+            self._contexts[id(change.new)] = new_context(plan.settings, change.new)
             self._places[id(change.new)] = make_place(plan.settings, change.new)
         for settings in plan.opened:
             try:
@@ -89,7 +89,7 @@ class Reload:
             former = listeners.of(change.old)
             try:
                 if former is not None:
-                    heir = former.heir(change.new)
+                    heir = former.heir(plan.settings, change.new)
                     self._opened.append(heir)
                     heir.place = make_place(plan.settings, change.new)
             except OSError as error:
@@ -139,7 +139,13 @@ class Reload:
             listener = listeners.of(change.old)
             if listener is not None:
                 new = id(change.new)
-                listeners.update(listener, change.new, self._contexts[new], self._places[new])
+                listeners.update(
+                    listener,
+                    configuration.settings,
+                    change.new,
+                    self._contexts[new],
+                    self._places[new],
+                )
             in_use[id(change.new)] = change.old
         for settings in plan.closed:
             listener = listeners.of(settings)

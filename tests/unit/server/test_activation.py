@@ -122,7 +122,7 @@ async def test_listeners_use_what_was_given_and_open_the_others(
     assert f"Using the ipv4 listen socket on port {port_of(one)} that midge was started" in said
     assert f"Using the unix listen socket on path {tmp_path / 's'} that midge" in said
     assert f"is not used: no listener has the address 127.0.0.1 port {port_of(vain)}." in said
-    heir = listeners.all[2].heir(settings[2])
+    heir = listeners.all[2].heir(Settings(), settings[2])
     assert heir.given
     listeners.close()
     heir.close()

@@ -136,7 +136,9 @@ async def test_an_heir_goes_on_where_the_listener_was_closed(tmp_path: Path, uni
     server = MqttServer(Settings(allow_anonymous=True))
     await listeners.serve(server, listener)
     address = listener.sockets[0].getsockname()
-    heir = listener.heir(ListenerSettings(host="127.0.0.1", port=0, unix_path=path, max_qos=1))
+    heir = listener.heir(
+        Settings(), ListenerSettings(host="127.0.0.1", port=0, unix_path=path, max_qos=1)
+    )
     listeners.remove(server, listener, heir=True)
     listeners.all.append(heir)
     await listeners.serve(server, heir)
