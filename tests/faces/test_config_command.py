@@ -71,13 +71,59 @@ def test_a_broker_that_starts_says_only_the_first_as_mosquitto_does(bad: str) ->
     assert done.stderr.splitlines() == said_of(bad)[:2]
 
 
+def test_check_looks_into_every_file_as_a_broker_does(tmp_path: Path) -> None:
+    passwords, rules, keys = tmp_path / "passwords", tmp_path / "rules", tmp_path / "keys"
+    passwords.write_text("alice:secret\n")
+    rules.write_text("user alice\ntopic reed a/b\n")
+    keys.write_text("me:xyz\n")
+    for file in (passwords, rules, keys):
+        file.chmod(0o600)
+    path = tmp_path / "m.conf"
+    lines = [
+        *(f"password_file {passwords}", f"acl_file {rules}", f"psk_file {keys}"),
+        *("jwt_key_file /nowhere/jwt", "authenticators door", "http_auth_acl_url ftp://a/b"),
+        *("listener 8883", "certfile /nowhere/crt", "keyfile /nowhere/key"),
+        *("listener 8884", "psk_hint hint"),
+    ]
+    path.write_text("\n".join(lines))
+    done = run("config", "check", str(path))
+    assert done.returncode == 3
+    for said in (
+        f"Unable to decode line in password file '{passwords}'",
+        f"Error found at {passwords}:1.",
+        'Error: Invalid topic access type "reed"',
+        f"Error found at {rules}:2.",
+        'Unable to open jwt_key_file "/nowhere/jwt"',
+        "No entry point 'door'",
+        "Invalid 'http_auth_acl_url' value (ftp://a/b)",
+        'Unable to load server certificate "/nowhere/crt". Check certfile.',
+        "Found at listener 8883.",
+        'psk for identity "me" contains non-hexadecimal characters',
+    ):
+        assert said in done.stderr
+    assert "OK" not in done.stderr
+
+
+def test_check_warns_of_files_that_others_can_read_and_of_doors(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic read #\n")
+    rules.chmod(0o644)
+    path = tmp_path / "m.conf"
+    path.write_text(f"acl_file {rules}\nlistener 1883\nlistener 1884 127.0.0.1\n")
+    done = run("broker", "--test-config", "-c", str(path))
+    assert done.returncode == 0
+    assert f"File {rules} has world readable permissions" in done.stderr
+    assert "Listener 1883 lets nobody in" in done.stderr
+    assert done.stderr.endswith("Configuration file is OK.\n")
+
+
 def test_check_says_what_has_no_effect(tmp_path: Path) -> None:
     path = tmp_path / "m.conf"
-    path.write_text("listener 1883\nlog_facility 5\n")
+    path.write_text("listener 1883 localhost\nallow_anonymous true\nlog_facility 5\n")
     done = run("config", "check", str(path))
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        f"Warning: The 'log_facility' option has no effect ({path}:2): the log does not go to "
+        f"Warning: The 'log_facility' option has no effect ({path}:3): the log does not go to "
         "syslog, see 'log_dest'.",
         "Configuration file is OK.",
     ]

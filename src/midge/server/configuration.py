@@ -91,7 +91,10 @@ def report(error: ConfigError) -> None:
 
 
 def check(config_file: str, ports: tuple[int, ...] = ()) -> bool:
-    """Say on standard error all that there is to say about a configuration; whether it is good."""
+    """Say on standard error all that there is to say about a configuration; whether it is good.
+
+    The files that it names are looked at as well, once it is good itself.
+    """
     faults: list[ConfigError] = []
     try:
         configuration = load(config_file, ports, faults=faults)
@@ -100,6 +103,12 @@ def check(config_file: str, ports: tuple[int, ...] = ()) -> bool:
         return False
     for _, line in configuration.messages:
         print(line, file=sys.stderr)
+    if not faults:
+        from midge.server.trial import try_out
+
+        warnings, faults = try_out(configuration)
+        for line in warnings:
+            print(line, file=sys.stderr)
     for fault in faults:
         report(fault)
     if not faults:

@@ -37,7 +37,7 @@ from midge.server.workers import Workers
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from midge.auth.http import HttpService
     from midge.broker.broker import Broker
@@ -79,14 +79,27 @@ class Plan:
         messages: what there is to say, as pairs of a log type and a line.
     """
 
-    __slots__ = ("configuration", "everywhere", "key_sets", "messages", "places")
+    __slots__ = ("_faults", "configuration", "everywhere", "key_sets", "messages", "places")
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(
+        self, configuration: Configuration, faults: list[ConfigError] | None = None
+    ) -> None:
         self.configuration = configuration
+        self._faults = faults
         self.everywhere: Place | None = None
         self.places: dict[str, Place] = {}
         self.key_sets: list[FetchedKeys] = []
         self.messages: list[tuple[str, str]] = []
+
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """Make one part of it; where faults are collected, the others are made all the same."""
+        try:
+            yield
+        except ConfigError as error:
+            if self._faults is None:
+                raise
+            self._faults.append(error)
 
     def place_of(self, listener: str) -> Place | None:
         """What goes for those who came in by a listener; ``None`` where it is no more."""
@@ -189,13 +202,17 @@ class Security:
 
     # -- from a configuration ------------------------------------------------------------------
 
-    def plan(self, configuration: Configuration) -> Plan:
+    def plan(self, configuration: Configuration, faults: list[ConfigError] | None = None) -> Plan:
         """Read all files and make everything anew; nothing of the broker changes.
+
+        Args:
+            faults: takes all that is wrong; the plan is then not for use. ``None``: the first error
+                is raised.
 
         Raises:
             ConfigError: something cannot be read or used.
         """
-        plan = Plan(configuration)
+        plan = Plan(configuration, faults)
         settings = configuration.settings
         if settings.per_listener_settings:
             for listener in configuration.listeners:
@@ -208,7 +225,9 @@ class Security:
         return plan
 
     def _place(self, plan: Plan, settings: SecuritySettings) -> Place:
-        service = self._service(settings)
+        service = None
+        with plan.part():
+            service = self._service(settings)
         authenticator = AuthenticatorChain(self._authenticators(plan, settings, service))
         sources = self._authorizers(plan, settings, service)
         if not sources:
@@ -226,25 +245,29 @@ class Security:
         sources: list[Authenticator] = []
         file = settings.password_file
         if file is not None:
-            text = _read(file, f'password-file: Error: Unable to open pwfile "{file}"', plan)
-            users = password_file.parse(text.decode(errors="surrogateescape"), file)
-            sources.append(
-                password_file.PasswordFile(users, file, self.hashing, self._now, self._key)
-            )
+            with plan.part():
+                sources.append(self._passwords(plan, file))
         if settings.jwt_key_file is not None or settings.jwt_key_url is not None:
-            sources.append(self._tokens(plan, settings))
+            with plan.part():
+                sources.append(self._tokens(plan, settings))
         if service is not None and service.user_url is not None:
             from midge.auth.http import HttpAuthenticator
 
             sources.append(HttpAuthenticator(service, self._asking()))
         for name in _names(settings.authenticators):
-            made = plugins.load(plugins.AUTHENTICATORS, name, settings)
-            sources.append(plugins.GuardedAuthenticator(name, made, self.tasks))
+            with plan.part():
+                made = plugins.load(plugins.AUTHENTICATORS, name, settings)
+                sources.append(plugins.GuardedAuthenticator(name, made, self.tasks))
         sources += [
             plugins.GuardedAuthenticator(type(own).__name__, own, self.tasks)
             for own in self._own[0]
         ]
         return sources
+
+    def _passwords(self, plan: Plan, file: str) -> Authenticator:
+        text = _read(file, f'password-file: Error: Unable to open pwfile "{file}"', plan)
+        users = password_file.parse(text.decode(errors="surrogateescape"), file)
+        return password_file.PasswordFile(users, file, self.hashing, self._now, self._key)
 
     def _authorizers(
         self, plan: Plan, settings: SecuritySettings, service: HttpService | None
@@ -256,22 +279,27 @@ class Security:
             sources.append(JwtAuthorizer())
         file = settings.acl_file
         if file is not None:
-            text = _read(file, f'Error: Unable to open acl_file "{file}"', plan)
-            rules, warnings = acl_file.parse(text.decode(errors="surrogateescape"), file)
-            plan.messages += [("warning", line) for line in warnings]
-            others = bool(settings.authorizers or settings.http_auth_acl_url or self._own[1])
-            sources.append(acl_file.AclFile(rules, settings.acl_refuse_subscribe, alone=not others))
+            with plan.part():
+                sources.append(self._acl_file(plan, settings, file))
         if service is not None and service.acl_url is not None:
             from midge.auth.http import HttpAuthorizer
 
             sources.append(HttpAuthorizer(service, self._asking()))
         for name in _names(settings.authorizers):
-            made = plugins.load(plugins.AUTHORIZERS, name, settings)
-            sources.append(plugins.GuardedAuthorizer(name, made, self.tasks))
+            with plan.part():
+                made = plugins.load(plugins.AUTHORIZERS, name, settings)
+                sources.append(plugins.GuardedAuthorizer(name, made, self.tasks))
         sources += [
             plugins.GuardedAuthorizer(type(own).__name__, own, self.tasks) for own in self._own[1]
         ]
         return sources
+
+    def _acl_file(self, plan: Plan, settings: SecuritySettings, file: str) -> Authorizer:
+        text = _read(file, f'Error: Unable to open acl_file "{file}"', plan)
+        rules, warnings = acl_file.parse(text.decode(errors="surrogateescape"), file)
+        plan.messages += [("warning", line) for line in warnings]
+        others = bool(settings.authorizers or settings.http_auth_acl_url or self._own[1])
+        return acl_file.AclFile(rules, settings.acl_refuse_subscribe, alone=not others)
 
     def _tokens(self, plan: Plan, settings: SecuritySettings) -> Authenticator:
         from midge.auth import jwt
