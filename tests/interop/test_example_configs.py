@@ -7,6 +7,8 @@ names the option.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.server
 import os
 import re
@@ -424,18 +426,25 @@ class Supervisor(http.server.BaseHTTPRequestHandler):
 
 
 @needs_openssl
-def test_home_assistant(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["home_assistant.conf", "home_assistant_plugin.conf"])
+def test_home_assistant(make: Make, tmp_path: Path, name: str) -> None:
     certificates(tmp_path / "made")
-    site = make("midge", "home_assistant.conf")  # Mosquitto has no HTTP service without a plugin
+    site = make("midge", name)  # Mosquitto has no HTTP service without a plugin
     needs("cafile", site)
     needs("protocol websockets", site)
     made = tmp_path / "made"
     shutil.copy(made / "server.crt", site.directory / "ssl/fullchain.pem")
     shutil.copy(made / "server.key", site.directory / "ssl/privkey.pem")
-    site.put("/etc/mosquitto/pw", "")
+    # As the add-on's program makes it, with fewer rounds; the password is "of the add-on".
+    digest = hashlib.pbkdf2_hmac("sha512", b"of the add-on", b"salt" * 4, 1000)
+    salt_text, digest_text = (base64.b64encode(one).decode() for one in (b"salt" * 4, digest))
+    site.put("/etc/mosquitto/pw", f"addons:PBKDF2$sha512$1000${salt_text}${digest_text}\n")
+    site.put("/etc/mosquitto/acl", "user addons\ntopic readwrite addons/#\n")
+    addons = ("-u", "addons", "-P", "of the add-on")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Supervisor) as service:
         threading.Thread(target=service.serve_forever, daemon=True).start()
         text = site.file.read_text().replace(":80/", f":{service.server_port}/")
+        text = text.replace("http_port 80", f"http_port {service.server_port}")
         site.file.write_text(text)
         site.start()
         tls = ("--cafile", str(made / "ca.crt"))
@@ -444,7 +453,15 @@ def test_home_assistant(make: Make, tmp_path: Path) -> None:
         assert site.publish(1883, "t", "no", "-r", "-u", "bob", "-P", "wrong") == 5
         assert site.publish(1883, "t", "no", "-r") == 5
         assert over_websockets(site.ports[1884], "bob", "secret") == 0
+        assert site.publish(1883, "addons/x", "no", "-u", "addons", "-P", "wrong") == 5
+        if name == "home_assistant_plugin.conf":
+            # Who stands in the files has the rules of the files.
+            assert site.publish(1883, "addons/x", "3", "-r", *addons) == 0
+            assert site.publish(1883, "other/x", "no", "-r", *addons) == 0  # and goes nowhere
+            assert site.retained(1883, "addons/#", *addons) == ["addons/x 3"]
+            assert site.retained(1883, "#", *addons) == []
         assert site.stop() == 0
         site.start()
-        assert site.retained(1883, "#", *BOB) == ["t 1", "t/tls 2", "ws/x over"]
+        of_addons = ["addons/x 3"] if name == "home_assistant_plugin.conf" else []
+        assert site.retained(1883, "#", *BOB) == [*of_addons, "t 1", "t/tls 2", "ws/x over"]
         service.shutdown()

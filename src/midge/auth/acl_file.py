@@ -34,7 +34,7 @@ from midge.topics.names import is_filter
 
 _BLANKS: Final = " \t\n\v\f\r"
 _ACCESS: Final = {"read": READ, "write": WRITE, "readwrite": READ | WRITE, "deny": NOTHING}
-_NO_OPINION: Final = Decision(PASS, "an ACL file says nothing about subscribing")
+_NO_OPINION: Final = Decision(PASS, "no line of the ACL file allows all that the filter matches")
 #: Which access an action needs; what is not named here needs none.
 _NEEDED: Final = {PUBLISH: WRITE, WILL: WRITE, RETAIN: WRITE, DELIVER: READ}
 
@@ -153,8 +153,15 @@ class AclFile:
                 known = self._decide(client, action, topic)
                 self._known[key] = known
             return known
+        if action == UNSUBSCRIBE:
+            return ALLOWED
+        if action == SUBSCRIBE and not self._alone:
+            # Others may let pass whatever belongs to a subscription that was granted. So only what
+            # can be read as a whole is granted here; for the rest, they must.
+            whole = self.rules.can_read_all(client.client_id, client.username, topic)
+            return ALLOWED_BY_RULES if whole else _NO_OPINION
         if action not in _NEEDED and not (action == SUBSCRIBE and self._refuse_subscribe):
-            return ALLOWED if self._alone or action == UNSUBSCRIBE else _NO_OPINION
+            return ALLOWED
         return self._decide(client, action, topic)
 
     def _decide(self, client: Identity, action: int, topic: str) -> Decision:

@@ -219,6 +219,18 @@ class Rules:
         text = f"no line of {self.file} lets {_who(client_id, username)} read any of {filter}"
         return Verdict(False, None, text, self._remedy(username, READ, filter), open=True)
 
+    def can_read_all(self, client_id: str, username: str | None, filter: str) -> bool:
+        """Whether one rule lets a client read whatever a filter matches, denials apart."""
+        wanted = filter.split("/")
+        rules = self.of_user(username)
+        if not dangerous(client_id, username):
+            rules = [*rules, *self.patterns]
+        for rule in rules:
+            levels = rule.for_client(client_id, username) if rule.access & READ else None
+            if levels is not None and covers(levels, wanted):
+                return True
+        return False
+
     def _by(
         self, rule: Rule | None, client_id: str, username: str | None, access: int, topic: str
     ) -> Verdict:
@@ -294,6 +306,18 @@ def intersection(one: list[str], other: list[str]) -> list[str] | None:
     longer = one if len(one) > len(other) else other
     # "a/#" matches "a" as well.
     return common if longer[len(common) :] in ([], ["#"]) else None
+
+
+def covers(one: list[str], other: list[str]) -> bool:
+    """Whether a filter matches all that another one matches, both as levels."""
+    if other[0].startswith("$") and one[0] in ("+", "#"):  # [MQTT-4.7.2-1]
+        return False
+    for index, level in enumerate(one):
+        if level == "#":
+            return True
+        if index == len(other) or other[index] == "#" or level not in ("+", other[index]):
+            return False
+    return len(one) == len(other)
 
 
 def _fresh(taken: set[str]) -> str:

@@ -29,6 +29,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
+from midge.auth.acl_rules import dangerous
 from midge.auth.base import (
     ALLOWED,
     DELIVER,
@@ -250,7 +251,8 @@ class HttpService:
             body = urlencode(values).encode()
             status, content = self._request("POST", url, body, "application/x-www-form-urlencoded")
         else:
-            body = json.dumps(values).encode()
+            # As Go writes it: there are proxies that look for names in the text.
+            body = json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
             status, content = self._request("POST", url, body, "application/json")
         if status >= 500 or status in _REDIRECTED:
             raise HttpError(f"{url} answered with status {status}")
@@ -351,6 +353,9 @@ class HttpAuthorizer:
         if action in (DELIVER, RETAIN, UNSUBSCRIBE):
             return ALLOWED
         service = self._service
+        peril = dangerous(client.client_id, client.username)
+        if peril:  # Mosquitto keeps such names from plugins, which may make patterns of them
+            return deny(f"{peril}, so the HTTP service is not asked")
         name = client.username or ""
         accesses = (_SUBSCRIBE, _READ) if action == SUBSCRIBE else (_WRITE,)
         question = ("acl", name, client.client_id, topic, str(accesses[0]))

@@ -1,9 +1,11 @@
-"""Hashed passwords in the three forms that Mosquitto has had.
+"""Hashed passwords in the three forms that Mosquitto has had, and one that a plugin of it has.
 
 * ``$7$ROUNDS$SALT$HASH``: PBKDF2 with HMAC-SHA-512, what Mosquitto 2 makes;
 * ``$6$SALT$HASH``: one round of SHA-512 over password and salt, what Mosquitto 1.6 made. Such a
   hash is found by trying billions of passwords a second: ``midge passwd`` only makes it when asked;
-* ``$argon2id$...``: what Mosquitto recommends; needs ``argon2-cffi``, the extra ``midge[argon2]``.
+* ``$argon2id$...``: what Mosquitto recommends; needs ``argon2-cffi``, the extra ``midge[argon2]``;
+* ``PBKDF2$sha512$ROUNDS$SALT$HASH``: what the program ``pw`` of mosquitto-go-auth makes, also with
+  ``sha256``. It is read only.
 
 A password is bytes and is compared whole: with a NUL in it, it is not cut there as in C. Comparing
 takes the same time wherever the difference is.
@@ -33,6 +35,10 @@ SALT_BYTES: Final = 12
 ITERATIONS_DEFAULT: Final = 1000
 _SALTS: Final = (SALT_BYTES, 64)
 _DIGEST_BYTES: Final = 64
+#: What ``pw`` may be told to make: any salt, and a digest of 16 bytes up to that of its function.
+_PLUGIN_SALT_BYTES_MAX: Final = 64
+_PLUGIN_DIGEST_BYTES_LEAST: Final = 16
+_PLUGIN_FUNCTIONS: Final = ("sha256", "sha512")
 #: Argon2id as Mosquitto 2.1 makes it: one pass over 46 MiB in one lane.
 _ARGON2_PASSES: Final = 1
 _ARGON2_KIB: Final = 47_104
@@ -48,22 +54,30 @@ class PasswordHash:
         encoded: the whole text, as it stands in a file.
         salt, digest: of the first two kinds.
         iterations: rounds of PBKDF2.
+        function: the hash function of PBKDF2.
     """
 
-    __slots__ = ("digest", "encoded", "iterations", "kind", "salt")
+    __slots__ = ("digest", "encoded", "function", "iterations", "kind", "salt")
 
     def __init__(
-        self, kind: str, encoded: str, salt: bytes = b"", digest: bytes = b"", iterations: int = 0
+        self,
+        kind: str,
+        encoded: str,
+        salt: bytes = b"",
+        digest: bytes = b"",
+        iterations: int = 0,
+        function: str = "sha512",
     ) -> None:
+        self.function = function
         self.kind = kind
         self.encoded = encoded
         self.salt = salt
         self.digest = digest
         self.iterations = iterations
 
-    def cost(self) -> tuple[str, int]:
+    def cost(self) -> tuple[str, int, str]:
         """What checking a password against it costs: equal for hashes that take equally long."""
-        return self.kind, self.iterations
+        return self.kind, self.iterations, self.function
 
 
 def read_hash(text: str) -> PasswordHash:
@@ -81,26 +95,48 @@ def read_hash(text: str) -> PasswordHash:
         salt, digest = _salt_and_digest(parts[2], parts[3])
         return PasswordHash(SHA512, text, salt, digest)
     if parts[:2] == ["", "7"] and len(parts) == 5:
-        rounds = parts[2]
-        if not (rounds.isascii() and rounds.isdigit() and len(rounds) <= 10) or not (
-            0 < int(rounds) < 2**31
-        ):
-            raise ValueError("the number of rounds is not one")
+        rounds = _rounds(parts[2])
         salt, digest = _salt_and_digest(parts[3], parts[4])
-        return PasswordHash(PBKDF2, text, salt, digest, int(rounds))
+        return PasswordHash(PBKDF2, text, salt, digest, rounds)
+    if parts[0] == "PBKDF2" and len(parts) == 5:
+        return _read_plugins_hash(text, parts)
     if not text.startswith("$"):
         raise ValueError("it is not hashed; 'midge passwd -U FILE' hashes all passwords of a file")
     raise ValueError("it is no hash that is known: $6$, $7$ or $argon2id$")
 
 
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10) or not 0 < int(text) < 2**31:
+        raise ValueError("the number of rounds is not one")
+    return int(text)
+
+
+def _read_plugins_hash(text: str, parts: list[str]) -> PasswordHash:
+    function = parts[1]
+    if function not in _PLUGIN_FUNCTIONS:
+        raise ValueError("its hash function is not sha256 or sha512")
+    salt, digest = _decoded(parts[3], parts[4])
+    longest = hashlib.new(function).digest_size
+    if len(salt) > _PLUGIN_SALT_BYTES_MAX or not (
+        _PLUGIN_DIGEST_BYTES_LEAST <= len(digest) <= longest
+    ):
+        raise ValueError("salt or hash has another length than any that is made")
+    return PasswordHash(PBKDF2, text, salt, digest, _rounds(parts[2]), function)
+
+
 def _salt_and_digest(salt_text: str, digest_text: str) -> tuple[bytes, bytes]:
+    salt, digest = _decoded(salt_text, digest_text)
+    if len(salt) not in _SALTS or len(digest) != _DIGEST_BYTES:
+        raise ValueError("salt or hash has another length than any that is made")
+    return salt, digest
+
+
+def _decoded(salt_text: str, digest_text: str) -> tuple[bytes, bytes]:
     try:
         salt = base64.b64decode(salt_text, validate=True)
         digest = base64.b64decode(digest_text, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("salt or hash is not base64") from None
-    if len(salt) not in _SALTS or len(digest) != _DIGEST_BYTES:
-        raise ValueError("salt or hash has another length than any that is made")
     return salt, digest
 
 
@@ -135,7 +171,12 @@ def verify(stored: PasswordHash, password: bytes) -> bool:
     """Whether a password is the one that was hashed. Slow: not for the thread of a broker."""
     if stored.kind == ARGON2ID:
         return _argon2_verify(stored.encoded, password)
-    digest = _digest(stored.kind, password, stored.salt, stored.iterations)
+    if stored.kind == PBKDF2:
+        length = len(stored.digest)
+        function, rounds = stored.function, stored.iterations
+        digest = hashlib.pbkdf2_hmac(function, password, stored.salt, rounds, length)
+    else:
+        digest = _digest(stored.kind, password, stored.salt, stored.iterations)
     return hmac.compare_digest(digest, stored.digest) and _is_whole(stored.kind, password)
 
 

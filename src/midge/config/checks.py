@@ -1,14 +1,15 @@
 """Judges what can only be judged when a whole configuration was read.
 
 First come combinations that cannot work, in Mosquitto's words; then bridges and plugins, which
-midge has not yet; then what has no effect where it stands, with the reason.
+midge has not, one plugin excepted whose options are taken for ours (``go_auth``); then what has no
+effect where it stands, with the reason.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from midge.config import options
+from midge.config import go_auth, options
 from midge.config.bridges import BridgeSettings
 from midge.config.options import OPTIONS
 from midge.config.render import values
@@ -38,6 +39,9 @@ def check(reader: Reader) -> None:
     for bridge in reader.bridges:
         reader.refuse(unsupported("connection"), reader.where(bridge, "connection"))
     for plugin in reader.plugins:
+        if go_auth.is_go_auth(plugin):
+            go_auth.adopt(reader, plugin)
+            continue
         name = plugin.loaded_by
         reader.refuse(unsupported(name), reader.where(plugin, OPTIONS[name].alias_of or name))
     for (owner_id, name), where in reader.origins.items():

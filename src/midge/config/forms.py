@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from midge.config.place import Place, Where
 from midge.config.plugins import PluginSettings
 from midge.config.queue_settings import name_fault
-from midge.config.settings import ListenerSettings
+from midge.config.settings import ListenerSettings, Settings
 from midge.config.values import (
     Fault,
     Line,
@@ -299,6 +299,8 @@ def _plugin_load(reader: Reader, given: Given) -> None:
 
 def _add_plugin(reader: Reader, given: Given, plugin: PluginSettings) -> None:
     reader.plugins.append(plugin)
+    if isinstance(given.owner, Settings | ListenerSettings):
+        plugin.owner = given.owner
     given.place.plugin = given.owner = plugin
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from midge.config.settings import ListenerSettings, Settings
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -17,6 +21,7 @@ class PluginSettings:
         options: its own options in their order, without ``plugin_opt_``.
         deny_special_chars: user names and client ids with ``+``, ``#`` or ``/`` are refused before
             the plugin sees them.
+        owner: the settings that it stands among: the general ones, or a listener's.
     """
 
     path: str
@@ -24,3 +29,4 @@ class PluginSettings:
     name: str | None = None
     options: list[tuple[str, str]] = field(default_factory=list)
     deny_special_chars: bool = True
+    owner: Settings | ListenerSettings | None = None

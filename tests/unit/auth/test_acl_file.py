@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midge.auth.acl_file import AclFile, parse
-from midge.auth.acl_rules import READ, WRITE, intersection
+from midge.auth.acl_rules import READ, WRITE, covers, intersection
 from midge.auth.base import (
     ALLOW,
     DELIVER,
     DENY,
+    PASS,
     PUBLISH,
     RETAIN,
     SUBSCRIBE,
@@ -243,6 +246,35 @@ def test_a_verdict_names_the_line_that_decided() -> None:
     assert str(rules.decide("c", "roger", WRITE, "$SYS/x")) == "$SYS is the broker's own to write"
 
 
+@pytest.mark.parametrize("refuse", [False, True])
+@pytest.mark.parametrize(
+    ("filter", "outcome"),
+    [
+        ("a/b", ALLOW),
+        ("all/#", ALLOW),
+        ("all", ALLOW),
+        ("all/+/x", ALLOW),
+        ("own/bob/#", ALLOW),
+        ("own/bob/no", ALLOW),  # nothing of it is delivered: a deny is final
+        ("#", PASS),
+        ("a/+", PASS),
+        ("own/+/x", PASS),
+        ("own/eve/x", PASS),
+        ("b/c", PASS),
+    ],
+)
+def test_with_others_to_ask_only_what_can_be_read_as_a_whole_is_granted(
+    filter: str, outcome: int, refuse: bool
+) -> None:
+    text = "user bob\ntopic read a/b\ntopic read all/#\ntopic deny own/bob/no\ntopic write b/c\n"
+    rules, _ = parse(f"{text}pattern read own/%u/#\n", "acl")
+    file = AclFile(rules, refuse, alone=False)
+    client = Identity("c", "bob")
+    assert file.authorize(client, SUBSCRIBE, filter).outcome == outcome
+    assert file.authorize(client, DELIVER, "own/bob/no").outcome == DENY
+    assert file.authorize(client, DELIVER, "elsewhere").outcome == PASS
+
+
 def test_what_is_remembered_about_publishing_has_an_end() -> None:
     authorizer = AclFile(parse("topic a/#", "acl")[0])
     client = Identity("c")
@@ -368,3 +400,24 @@ def test_the_intersection_matches_what_both_filters_match(one: str, other: str) 
     for topic in model.topics((*LEVELS, "", "z"), 4):
         both = model.covers(one, topic) and model.covers(other, topic)
         assert both == (common is not None and model.covers("/".join(common), topic)), topic
+
+
+@given(filters(), filters())
+def test_a_filter_covers_another_one_exactly_when_it_matches_all_that_it_matches(
+    one: str, other: str
+) -> None:
+    names = ["", "a", "b", "$a", "new"]
+    depth = max(one.count("/"), other.count("/")) + 2
+    topics = [
+        "/".join(levels)
+        for length in range(1, depth + 1)
+        for levels in itertools.product(names, repeat=length)
+        if any(levels) or length > 1
+    ]
+    matched = [topic for topic in topics if model.covers(other, topic)]
+    expected = all(model.covers(one, topic) for topic in matched)
+    found = covers(one.split("/"), other.split("/"))
+    if found:
+        assert expected
+    elif matched:
+        assert not expected

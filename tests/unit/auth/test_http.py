@@ -101,6 +101,28 @@ def test_the_questions_are_those_of_mosquitto_go_auth_as_json() -> None:
     ]
 
 
+def test_the_text_of_a_question_is_the_one_that_go_writes() -> None:
+    """Home Assistant's proxy looks for ``"username":"addons"`` in it."""
+    desk = Desk((200, b""))
+    desk.come(b'"}')
+    desk.ask(PUBLISH, "a/b")
+    assert [body for _, _, body in desk.wire.asked] == [
+        b'{"clientid":"cid","password":"\\"}","username":"bob"}',
+        b'{"acc":2,"clientid":"cid","topic":"a/b","username":"bob"}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "name"), [("a+", "bob"), ("#", "bob"), ("cid", "+"), ("cid", "b#b")]
+)
+def test_names_with_wildcards_are_kept_from_the_service(client_id: str, name: str) -> None:
+    desk = Desk((200, b""), superuser_url="http://h/super")
+    for action in (PUBLISH, SUBSCRIBE, DELIVER):
+        decision = desk.work.settled(desk.what.authorize(Identity(client_id, name), action, "t"))
+        assert decision.outcome == (ALLOW if action == DELIVER else DENY)
+    assert desk.wire.asked == []
+
+
 def test_the_questions_can_be_put_as_a_form() -> None:
     desk = Desk((200, b""), params="form")
     assert desk.come(b"a&b=c") == ALLOW

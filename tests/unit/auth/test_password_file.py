@@ -106,7 +106,7 @@ def test_nothing_is_hashed_before_the_answer_and_never_by_the_one_who_asks(
 def test_a_name_that_is_not_there_is_hashed_as_one_that_is(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hashed: list[tuple[str, int]] = []
+    hashed: list[tuple[str, int, str]] = []
     real = password_file.verify
 
     def note(stored: PasswordHash, password: bytes) -> bool:
@@ -116,7 +116,7 @@ def test_a_name_that_is_not_there_is_hashed_as_one_that_is(
     monkeypatch.setattr(password_file, "verify", note)
     desk = Desk()
     assert desk.come(name, b"wrong")[0] != ALLOW
-    assert hashed == [(PBKDF2, 5)]  # the dominant kind of the file
+    assert hashed == [(PBKDF2, 5, "sha512")]  # the dominant kind of the file
     assert desk.work.count == 1
 
 

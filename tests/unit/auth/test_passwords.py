@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +49,32 @@ def test_salts_of_mosquitto_2_0_and_2_1_are_read(kind: str, length: int) -> None
     assert verify(stored, b"secret")
     with pytest.raises(ValueError, match="another length"):
         read_hash(make_hash(kind, b"secret", b"s" * 13, 3).encoded)
+
+
+@pytest.mark.parametrize("function", ["sha256", "sha512"])
+@pytest.mark.parametrize(("salt", "length"), [(16, 32), (1, 16), (64, 20)])
+def test_hashes_of_mosquitto_go_auth_are_read(function: str, salt: int, length: int) -> None:
+    digest = hashlib.pbkdf2_hmac(function, b"secret", b"s" * salt, 7, length)
+    salt_text, digest_text = (base64.b64encode(one).decode() for one in (b"s" * salt, digest))
+    stored = read_hash(f"PBKDF2${function}$7${salt_text}${digest_text}")
+    assert verify(stored, b"secret")
+    assert not verify(stored, b"Secret")
+    assert not verify(stored, b"secret\0")
+
+
+def test_what_only_looks_like_a_hash_of_mosquitto_go_auth_is_refused() -> None:
+    digest = hashlib.pbkdf2_hmac("sha512", b"x", b"salt", 3)
+    good = base64.b64encode(digest).decode()
+    for text, wrong in (
+        (f"PBKDF2$md5$3$c2FsdA==${good}", "hash function"),
+        (f"PBKDF2$sha256$3$c2FsdA==${good}", "another length"),
+        (f"PBKDF2$sha512$x$c2FsdA==${good}", "rounds"),
+        ("PBKDF2$sha512$3$c2FsdA==$c2FsdA==", "another length"),
+        ("PBKDF2$sha512$3$c2FsdA==$c2FsdA", "base64"),
+        (f"PBKDF2$sha512$3${'c2FsdA==' * 2}${good}", "base64"),
+    ):
+        with pytest.raises(ValueError, match=wrong):
+            read_hash(text)
 
 
 @pytest.mark.parametrize("kind", KINDS)
