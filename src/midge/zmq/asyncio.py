@@ -17,6 +17,7 @@ import warnings
 from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from threading import get_ident
 from typing import Any, cast
 
 import midge.zmq as _zmq
@@ -53,6 +54,9 @@ class Socket(_zmq.Socket["Future[Any]"]):
     """A socket whose send, receive and poll give futures."""
 
     _loop: asyncio.AbstractEventLoop | None
+    # Whether that loop runs, in which thread: to ask which loop runs costs a system call.
+    _is_running: Callable[[], bool]
+    _thread: int
     _watched_fd: int
     _receivers: deque[_Waiter]
     _senders: deque[_Waiter]
@@ -84,6 +88,8 @@ class Socket(_zmq.Socket["Future[Any]"]):
             super().__init__(context, socket_type, **kwargs)
         self._shadow_sock = _from_socket or self
         self._loop = None
+        self._is_running = _never
+        self._thread = 0
         self._watched_fd = -1
         self._receivers = deque()
         self._senders = deque()
@@ -129,6 +135,8 @@ class Socket(_zmq.Socket["Future[Any]"]):
         with blocking.reactor.lock:
             blocking.leave_thread()
         self._loop = loop
+        self._is_running = loop.is_running
+        self._thread = get_ident()
         self._watched_fd = blocking.reactor.fd
         loop.add_reader(self._watched_fd, self._run)
         done: Future[None] = loop.create_future()
@@ -139,6 +147,7 @@ class Socket(_zmq.Socket["Future[Any]"]):
     def _detach(self) -> None:
         loop = self._loop
         self._loop = None
+        self._is_running = _never
         if self._core.face is self:
             self._core.face = None
         if self._timer is not None:
@@ -254,18 +263,21 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """Receive one part of a message; a future of it. See :meth:`midge.zmq.Socket.recv`."""
-        if not self._receivers and not self._more and copy:
-            try:
-                item = self._inbox.popleft()
-            except IndexError:
-                item = None
-            if type(item) is bytes and self._loop is not None:
+        inbox = self._inbox
+        if (
+            inbox
+            and type(inbox[0]) is bytes
+            and copy
+            and not self._more
+            and not self._receivers
+            and self._is_running()
+            and self._thread == get_ident()
+        ):
+            if self._rcvmore:  # to set it goes through __setattr__, which costs more than the rest
                 self._rcvmore = False
-                future: Future[Any] = self._running().create_future()
-                future.set_result(item)
-                return future
-            if item is not None:
-                self._inbox.appendleft(item)
+            future: Future[Any] = Future(loop=self._loop)
+            future.set_result(inbox.popleft())
+            return future
         return self._receive(lambda: self._take_part(_DONTWAIT, copy), flags)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
@@ -338,15 +350,17 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     # -- sending ----------------------------------------------------------------------------------
 
-    def send(  # type: ignore[override]
+    def send(
         self,
         data: Any,
         flags: int = 0,
         copy: bool = True,
         track: bool = False,
-        **kwargs: Any,
+        routing_id: int | None = None,
+        group: str | None = None,
     ) -> Any:
         """Send one part of a message; a future that is done when it was taken."""
+        blocking = self._blocking
         if (
             type(data) is bytes
             and not flags
@@ -354,20 +368,27 @@ class Socket(_zmq.Socket["Future[Any]"]):
             and not self._parts
             and not self._single
             and not self._senders
-            and not kwargs
-            and self._loop is not None
+            and self._is_running()
+            and self._thread == get_ident()
         ):
-            self._running()
+            credit = blocking.credit
+            if credit > 0:
+                blocking.credit = credit - 1
+                blocking.lane.append(data)
+                if not self._kicked:
+                    self._kick()
+                return self._done
             try:
-                if self._core.blocking.send_ahead(data):
-                    if not self._kicked:
-                        self._kick()
+                if blocking.send_ahead(data):
+                    self._kick()
                     return self._done
             except SocketError as error:
                 return self._refused(error)
         if flags & _MORE or self._single:
             return self._send_now(
-                lambda: self._put_part_of(data, flags | _DONTWAIT, copy, track, **kwargs),
+                lambda: self._put_part_of(
+                    data, flags | _DONTWAIT, copy, track, routing_id=routing_id, group=group
+                ),
                 flags,
             )
         self._running()
@@ -527,6 +548,10 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
         timeout_ms = -1 if timeout_s is None else timeout_s * 1000
         return self._wait(self._watchers, attempt, timeout_ms, _give_up)
+
+
+def _never() -> bool:
+    return False
 
 
 def _give_up(future: Future[Any]) -> None:
