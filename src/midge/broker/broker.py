@@ -13,6 +13,7 @@ from midge.broker.deadlines import Deadlines
 from midge.broker.hooks import Hooks
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
+from midge.broker.permission import forbidden_queues
 from midge.broker.pressure import Pressure
 from midge.broker.router import Router
 from midge.broker.session import Session
@@ -92,7 +93,7 @@ class Broker:
         self.deadlines = Deadlines()
         self.router = Router(settings, self.metrics, self.crowd, self.deadlines)
         self.queues = self.router.queues
-        self.router.authorizer = authorizer
+        self.router.authorizer = self.queues.authorizer = authorizer
         self.sessions = Sessions(self)
         self.fast_lane = True
 
@@ -103,9 +104,12 @@ class Broker:
         """
         self.authenticator = authenticator
         self.authorizer = authorizer
-        self.router.authorizer = authorizer
+        self.router.authorizer = self.queues.authorizer = authorizer
         self.router.forget_routes()
         for session in self.sessions.all():
+            if authorizer is not None:
+                for filter in forbidden_queues(authorizer, session):
+                    self.router.unsubscribe(session, filter, 0.0)  # to leave a queue takes no time
             if session.link is not None:
                 session.link.rules_changed()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from midge.broker.delivery import Delivery
 from midge.broker.permission import NOBODY
+from midge.broker.permission import barred as those_barred
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import Member
 from midge.config.queue_settings import DROP_NEWEST, QueueSettings
@@ -13,6 +14,7 @@ from midge.store.base import QueueRow
 
 if TYPE_CHECKING:
     from midge.broker.pressure import Pressure
+    from midge.broker.queue import Consumer
     from midge.broker.queue_item import Item
     from midge.broker.queues import Queues
     from midge.broker.session import Session, Subscription
@@ -89,6 +91,16 @@ class Group(Queue):
                 return super().take(message, barred, now)
             self._metrics.dropped_no_member += 1
             return None
+        member = self._give_one(message, barred, now)
+        if member is None:
+            return None
+        outbox = member.outbox
+        return outbox if outbox.crowded and not outbox.stalled else None
+
+    def _give_one(
+        self, message: Message, barred: frozenset[Session], now: float
+    ) -> Subscription | None:
+        """Make a message one member's own; ``None`` when nobody can have it."""
         member = self.choose(message.qos, self._queues.settings.queue_qos0, barred)
         if member is None:
             self._metrics.dropped_no_member += 1
@@ -97,9 +109,29 @@ class Group(Queue):
         if message.qos < qos and not self._queues.settings.upgrade_outgoing_qos:
             qos = message.qos
         retain = message.retain and member.retain_as_published
-        outbox = member.outbox
-        outbox.deliver(Delivery(message, qos, retain, member.ids), now)
-        return outbox if outbox.crowded and not outbox.stalled else None
+        member.outbox.deliver(Delivery(message, qos, retain, member.ids), now)
+        return member
+
+    def _give_waiting(self, item: Item, consumer: Consumer, now: float) -> None:
+        """See :meth:`Queue._give_waiting`; not to those who may not have its topic.
+
+        They were not asked when it came: members come, and rules change, while it waits.
+        """
+        authorizer = self._queues.authorizer
+        message = item.message
+        if authorizer is not None:
+            kept_out = those_barred(authorizer, message.topic, [self])
+            if isinstance(consumer, Member) and consumer.subscription.session in kept_out:
+                self._ring.rotate(-1)
+                if item.stored and not message.stored:
+                    message.stored = item.stored  # the member's own entry is to name the same row
+                    self._give_one(message, kept_out, now)
+                    message.stored = 0
+                else:
+                    self._give_one(message, kept_out, now)
+                self._finish(item)
+                return
+        super()._give_waiting(item, consumer, now)
 
     def settle(self, item: Item, holder: object, refused: int, now: float) -> None:
         """See :meth:`Queue.settle`; what a member refuses is done [MQTT-4.8.2-6]."""

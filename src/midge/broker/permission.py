@@ -4,6 +4,10 @@ A subscription says what a client wants, the rules say what it may have, and onl
 delivered. The router remembers the receivers of a topic, so this is asked once for each topic and
 subscriber, and again when the rules change: see :meth:`midge.broker.broker.Broker.set_rules`.
 
+Messages of a named queue are given to whoever takes from it, whatever topics they came by: so who
+takes must be allowed to read the queue itself, ``$queue/NAME``. What waits for a shared
+subscription is looked at again when it is given, for the members may be others by then.
+
 Not here: whether a client may publish or subscribe at all; its link asks that.
 """
 
@@ -12,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import ALLOW, DELIVER, RETAIN, Authorizer, Identity
+from midge.topics.filters import queue_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +40,25 @@ def identity_of(session: Session) -> Identity:
 def may_get(authorizer: Authorizer, session: Session, topic: str) -> bool:
     """Whether a session may be given the messages of a topic."""
     return authorizer.authorize(identity_of(session), DELIVER, topic).outcome == ALLOW
+
+
+def why_not_get(authorizer: Authorizer | None, session: Session, topic: str) -> str:
+    """Why a session may not be given the messages of a topic; empty where it may."""
+    if authorizer is None:
+        return ""
+    decision = authorizer.authorize(identity_of(session), DELIVER, topic)
+    return "" if decision.outcome == ALLOW else decision.text or "not authorised"
+
+
+def forbidden_queues(authorizer: Authorizer, session: Session) -> list[str]:
+    """The named queues, as filters, that a session takes from and may not read."""
+    if not session.outbox.consumers:
+        return []
+    return [
+        filter
+        for filter in session.subscriptions
+        if queue_name(filter) is not None and not may_get(authorizer, session, filter)
+    ]
 
 
 def entitled(

@@ -354,8 +354,12 @@ class Queue(Pressure):
             item = self._next(now)
             if item is None:
                 break
-            self._give(item, consumer, now)
+            self._give_waiting(item, consumer, now)
         self._relax(now)
+
+    def _give_waiting(self, item: Item, consumer: Consumer, now: float) -> None:
+        """Give what has waited."""
+        self._give(item, consumer, now)
 
     def pump(self, now: float) -> None:
         """The store has caught up: what could not be read may be there now."""

@@ -20,6 +20,7 @@ from midge.store.base import QueueRow
 from midge.topics.filters import QUEUE_PREFIX
 
 if TYPE_CHECKING:
+    from midge.auth.base import Authorizer
     from midge.broker.deadlines import Deadlines
     from midge.broker.keeper import Keeper
     from midge.broker.metrics import Metrics
@@ -43,6 +44,7 @@ class Queues:
     """See the module.
 
     Attributes:
+        authorizer: who may have what; ``None``: everybody.
         settings: the broker's.
         metrics: the broker's.
         crowd: what publishers wait for.
@@ -55,6 +57,7 @@ class Queues:
     __slots__ = (
         "_by_name",
         "_subscriptions",
+        "authorizer",
         "crowd",
         "deadlines",
         "defaults",
@@ -72,6 +75,7 @@ class Queues:
         deadlines: Deadlines,
         subscriptions: Subscriptions,
     ) -> None:
+        self.authorizer: Authorizer | None = None
         self.settings = settings
         self.metrics = metrics
         self.crowd = crowd

@@ -252,11 +252,19 @@ class ListenerSettings(TlsSettings):
             _check_prefix(self.auto_id_prefix)
 
     def name(self, port: int = 0) -> str:
-        """How it is told from others; ``port`` is the one in use where it asked for none."""
+        """How it is told from others; ``port`` is the one in use where it asked for none.
+
+        No two listeners that can be open at the same time have the same name: what goes for those
+        who come in is found by it.
+        """
         if self.unix_path is not None:
             return self.unix_path
-        number = self.port or port
-        return str(number) if self.host is None else f"{self.host}:{number}"
+        name = str(self.port or port)
+        if self.host is not None:
+            name = f"{self.host}:{name}"
+        if self.bind_interface is not None:
+            name = f"{name}%{self.bind_interface}"
+        return name if self.socket_domain is None else f"{name} ({self.socket_domain})"
 
     def is_local(self) -> bool:
         """Whether only programs on the same machine can reach it."""

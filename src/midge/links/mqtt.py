@@ -27,6 +27,7 @@ from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
 from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
+from midge.broker.permission import why_not_get
 from midge.broker.queues import QueueError
 from midge.broker.rates import Bucket
 from midge.broker.router import REPLY_PREFIX
@@ -432,20 +433,48 @@ class MqttLink(Link):
             if reason:
                 self._refuse_publish(packet, session, text, reason)
                 return
-            if broker.authorizer is not None and not packet.topic.startswith(REPLY_PREFIX):
-                assert self.identity is not None
-                decision = broker.authorizer.authorize(self.identity, PUBLISH, packet.topic)
-                if isinstance(decision, Pending) and decision.settled is None:
-                    self.wait_for(
-                        decision, lambda made, now: self._judged(packet, session, made, now)
-                    )
-                    return
-                if decision is ALLOWED_BY_RULES:
-                    self._note_allowed(packet.topic)
-                elif decision.outcome != ALLOW:
-                    self._judged(packet, session, decision, now)
-                    return
+            if broker.authorizer is not None and not self._is_reply(packet.topic):
+                self._permit(packet, session, now)
+                return
         self._pass_on(packet, session, now)
+
+    def _is_reply(self, topic: str) -> bool:
+        """Whether the router gives it to one who waits for it, and not to subscribers."""
+        return topic.startswith(REPLY_PREFIX) and bool(self.broker.router.replies)
+
+    def _permit(self, packet: p.Publish, session: Session, now: float) -> None:
+        """Pass a message on if the rules let this client publish it, as soon as that is known."""
+        authorizer = self.broker.authorizer
+        if authorizer is None:
+            self._pass_on(packet, session, now)
+            return
+        assert self.identity is not None
+        decision = authorizer.authorize(self.identity, PUBLISH, packet.topic)
+        if isinstance(decision, Pending):
+            if decision.settled is None:
+                self.wait_for(
+                    decision,
+                    lambda made, now: self._permitted(authorizer, packet, session, made, now),
+                )
+                return
+            decision = decision.settled
+        if decision is ALLOWED_BY_RULES:
+            self._note_allowed(packet.topic)
+        self._judged(packet, session, decision, now)
+
+    def _permitted(
+        self,
+        authorizer: Authorizer,
+        packet: p.Publish,
+        session: Session,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        """The answer has come; if others decide by now, they are asked instead."""
+        if authorizer is self.broker.authorizer:
+            self._judged(packet, session, decision, now)
+        elif session.link is self:
+            self._permit(packet, session, now)
 
     def _refuse_for_memory(self, packet: p.Publish, session: Session, now: float) -> None:
         """The memory is at its limit: take nothing that would have to be kept."""
@@ -481,6 +510,12 @@ class MqttLink(Link):
         """Give a message that may be published to the router, and acknowledge it."""
         qos = packet.qos
         router = self.broker.router
+        if packet.topic[0] == "$":
+            name = queue_name(packet.topic)
+            fault = "" if name is None else self._make_queue(name)
+            if fault:
+                self._refuse_publish(packet, session, fault, int(Reason.TOPIC_NAME_INVALID))
+                return
         if qos and self.broker.queues.full and self._is_rejected(packet, session):
             return
         message = self._message(packet, now)
@@ -517,11 +552,6 @@ class MqttLink(Link):
         """Why nobody may publish this: reason code and text; 0 when it may be asked further."""
         if self.mount:
             fault = fault_of_topic(self.mount, packet.topic)
-            if fault:
-                return int(Reason.TOPIC_NAME_INVALID), fault
-        name = queue_name(packet.topic)
-        if name is not None:
-            fault = self._make_queue(name)
             if fault:
                 return int(Reason.TOPIC_NAME_INVALID), fault
         payload_max = self.broker.settings.payload_bytes_max
@@ -665,6 +695,9 @@ class MqttLink(Link):
         if self.mount:
             for entry in packet.entries:
                 entry.filter = mounted_filter(self.mount, entry.filter)
+        self._permit_all(packet, session, now)
+
+    def _permit_all(self, packet: p.Subscribe, session: Session, now: float) -> None:
         authorizer = self.broker.authorizer
         if authorizer is None:
             self._subscribed(packet, session, [ALLOWED] * len(packet.entries), now)
@@ -691,7 +724,7 @@ class MqttLink(Link):
                 if decision.settled is None:
                     self.wait_for(
                         decision,
-                        lambda late, now: self._ask(
+                        lambda late, now: self._answered(
                             authorizer, packet, session, [*made, late], now
                         ),
                     )
@@ -700,6 +733,20 @@ class MqttLink(Link):
             made.append(decision)
         if session.link is self:
             self._subscribed(packet, session, made, now)
+
+    def _answered(
+        self,
+        authorizer: Authorizer,
+        packet: p.Subscribe,
+        session: Session,
+        made: list[Decision],
+        now: float,
+    ) -> None:
+        """An answer has come; if others decide by now, they are asked instead, about all of it."""
+        if authorizer is self.broker.authorizer:
+            self._ask(authorizer, packet, session, made, now)
+        elif session.link is self:
+            self._permit_all(packet, session, now)
 
     def _subscribed(
         self, packet: p.Subscribe, session: Session, decisions: list[Decision], now: float
@@ -742,6 +789,10 @@ class MqttLink(Link):
             name = queue_name(entry.filter)
             if name is None:
                 return min(entry.qos, self.max_qos)
+            text = why_not_get(self.broker.authorizer, session, entry.filter)
+            if text:
+                self.broker.hooks.denied(session.client_id, "subscribe", entry.filter, text)
+                return int(Reason.NOT_AUTHORIZED) if self.connection.version == 5 else 0x80
             text = self._make_queue(name)
             if not text:
                 # Who takes a message may have had it before: there is no "exactly once" here.

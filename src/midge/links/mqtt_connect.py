@@ -12,7 +12,7 @@ from midge.auth.acl_rules import never_written
 from midge.auth.base import ALLOW, CERTIFICATE, PENDING, WILL, Decision, Identity, Pending
 from midge.auth.extended import ALLOW as STEP_ALLOW
 from midge.auth.extended import CONTINUE, Exchange, Step
-from midge.broker.permission import may_get
+from midge.broker.permission import forbidden_queues, may_get
 from midge.broker.session import EXPIRES_NEVER, Session
 from midge.config.settings import anonymous_allowed
 from midge.limits import PACKET_ID_MAX
@@ -85,14 +85,28 @@ def connect(link: MqttLink, packet: p.Connect, now: float) -> None:
     if method is not None:
         _begin_exchange(link, packet, client_id, method, now)
         return
-    broker = link.broker
+    _ask(link, packet, client_id, username, now)
+
+
+def _ask(
+    link: MqttLink, packet: p.Connect, client_id: str, username: str | None, now: float
+) -> None:
+    """Have it decided whether the client may come in; that may take a while."""
     link.identity = _identity(link, client_id, username)
-    if broker.authenticator is None:
+    authenticator = link.broker.authenticator
+    if authenticator is None:
         accept(link, packet, client_id, None, now)
         return
-    decision = broker.authenticator.authenticate(link.identity, packet.password)
+
+    def decided(made: Decision, now: float) -> None:
+        if link.broker.authenticator is authenticator:
+            _decided(link, packet, client_id, made, now)
+        else:  # others decide by now
+            _ask(link, packet, client_id, username, now)
+
+    decision = authenticator.authenticate(link.identity, packet.password)
     if decision.outcome == PENDING:
-        _wait(link, packet, client_id, decision)
+        link.wait_for(decision, decided)  # until then the client is not read
     else:
         _decided(link, packet, client_id, decision, now)
 
@@ -109,11 +123,6 @@ def _identity(link: MqttLink, client_id: str, username: str | None) -> Identity:
     if listener.use_identity_as_username or listener.use_subject_as_username:
         identity.proof = CERTIFICATE
     return identity
-
-
-def _wait(link: MqttLink, packet: p.Connect, client_id: str, decision: Decision) -> None:
-    """The decision comes later; until then the client is not read."""
-    link.wait_for(decision, lambda made, now: _decided(link, packet, client_id, made, now))
 
 
 def _decided(
@@ -350,6 +359,8 @@ def _take_identity(link: MqttLink, session: Session, identity: Identity) -> None
     authorizer = broker.authorizer
     if authorizer is None:
         return
+    for filter in forbidden_queues(authorizer, session):
+        broker.router.unsubscribe(session, filter, 0.0)  # to leave a queue takes no time
     if session.subscriptions:
         broker.router.forget_routes()  # they were judged as whoever had the session before
     if session.outbox.queue is not None or session.outbox.outgoing.waiting:
@@ -368,7 +379,6 @@ def _stay_below(link: MqttLink, session: Session, now: float) -> None:
 
 def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Will) -> None:
     """Keep the will, unless it may not be published; as with Mosquitto, the client may come in."""
-    authorizer = link.broker.authorizer
     never = ""
     if link.mount:
         will.topic = mounted_topic(link.mount, will.topic)
@@ -377,6 +387,11 @@ def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Wil
     if never:
         link.broker.hooks.denied(session.client_id, "will", will.topic, never)
         return
+    _judge_will(link, session, identity, will)
+
+
+def _judge_will(link: MqttLink, session: Session, identity: Identity, will: p.Will) -> None:
+    authorizer = link.broker.authorizer
     if authorizer is None:
         session.will = will
         return
@@ -384,7 +399,9 @@ def _take_will(link: MqttLink, session: Session, identity: Identity, will: p.Wil
     def decided(made: Decision, now: float) -> None:
         if session.link is not link:
             return  # it has gone before it was known whether its will may be published
-        if made.outcome == ALLOW:
+        if link.broker.authorizer is not authorizer:
+            _judge_will(link, session, identity, will)  # others decide by now
+        elif made.outcome == ALLOW:
             session.will = will
             link.broker.sessions.note(session)
         else:

@@ -17,7 +17,18 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from midge.auth import acl_file, password_file
-from midge.auth.base import ALLOWED, Authenticator, Authorizer, Decision, Identity, deny
+from midge.auth.base import (
+    ALLOW,
+    ALLOWED,
+    CERTIFICATE,
+    DELIVER,
+    WILL,
+    Authenticator,
+    Authorizer,
+    Decision,
+    Identity,
+    deny,
+)
 from midge.auth.chain import AuthenticatorChain, AuthorizerChain
 from midge.config.settings import anonymous_allowed
 from midge.errors import ConfigError
@@ -125,12 +136,29 @@ class _ByListener:
 
     def authorize(self, client: Identity, action: int, topic: str) -> Decision:
         """See :meth:`midge.auth.base.Authorizer.authorize`."""
+        if not client.listener and action in (DELIVER, WILL):
+            return self._of_any(client, action, topic)
         place = self._plan.place_of(client.listener)
         if place is None:
             return _UNKNOWN
         if place.authorizer is None:
             return ALLOWED
         return place.authorizer.authorize(client, action, topic)
+
+    def _of_any(self, client: Identity, action: int, topic: str) -> Decision:
+        """Of a client of before a restart, which is away, it is not known where it came in.
+
+        What it may have by the rules of any listener is kept for it. When it comes, it is asked
+        again about all of that, as who it is then.
+        """
+        decision = _UNKNOWN
+        for place in self._plan.places.values():
+            if place.authorizer is None:
+                return ALLOWED
+            decision = place.authorizer.authorize(client, action, topic)
+            if decision.outcome == ALLOW:
+                return decision
+        return decision
 
 
 _UNKNOWN: Final = deny("the listener that it came in by has no settings any more")
@@ -428,7 +456,9 @@ class Security:
             if listener is None or place is None:
                 continue  # its listener is gone, and whoever removed it sees to its clients
             identity.anonymous_allowed = anonymous_allowed(settings, listener)
-            if not place.authenticator.still_valid(identity):
+            by_certificate = listener.use_identity_as_username or listener.use_subject_as_username
+            gone = identity.proof == CERTIFICATE and not by_certificate
+            if gone or not place.authenticator.still_valid(identity):
                 link.end(int(Reason.ADMINISTRATIVE_ACTION), "it may no longer come in")
         self._wake()
 

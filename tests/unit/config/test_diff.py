@@ -84,12 +84,16 @@ TABLE = [
     (
         "listener 1\nsocket_domain ipv4\nlistener 1\nsocket_domain ipv6",
         "listener 1\nsocket_domain ipv6\nmax_qos 0\nlistener 1\nsocket_domain ipv4",
-        {"changed": ["1: max_qos from 2 to 0"], "unchanged": ["1"]},
+        {"changed": ["1 (ipv6): max_qos from 2 to 0"], "unchanged": ["1 (ipv4)"]},
     ),
     (
         "listener 1\nbind_interface lo\nlistener 1\nbind_interface eth0",
         "listener 1\nbind_interface eth0\nmax_qos 0\nlistener 1\nbind_interface eth1",
-        {"changed": ["1: max_qos from 2 to 0"], "opened": ["1"], "closed": ["1"]},
+        {
+            "changed": ["1%eth0: max_qos from 2 to 0"],
+            "opened": ["1%eth1"],
+            "closed": ["1%lo"],
+        },
     ),
     (
         "per_listener_settings true\nlistener 1\npassword_file /a\nlistener 2\npassword_file /b",

@@ -14,6 +14,7 @@ import pytest
 
 from midge.auth.base import (
     ALLOW,
+    DELIVER,
     DENY,
     PUBLISH,
     Decision,
@@ -342,3 +343,49 @@ async def until(ready: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.001)
     raise AssertionError("it does not happen")
+
+
+async def test_listeners_at_one_port_of_two_interfaces_have_their_own(house: House) -> None:
+    house.passwords("one", bob="1")
+    house.passwords("two", bob="2")
+    house.security.reload(
+        house.configuration(
+            "per_listener_settings true\n"
+            "listener 1883\nbind_interface lo\npassword_file {dir}/one\n"
+            "listener 1883\nbind_interface eth0\npassword_file {dir}/two\n"
+            "listener 1884\nsocket_domain ipv4\npassword_file {dir}/one\n"
+            "listener 1884\nsocket_domain ipv6\npassword_file {dir}/two\n"
+        )
+    )
+    for first, second in (("1883%lo", "1883%eth0"), ("1884 (ipv4)", "1884 (ipv6)")):
+        assert (await house.come("bob", "1", first)).outcome == ALLOW
+        assert (await house.come("bob", "2", first)).outcome == DENY
+        assert (await house.come("bob", "2", second)).outcome == ALLOW
+        assert (await house.come("bob", "1", second)).outcome == DENY
+
+
+async def test_messages_are_kept_for_who_was_away_at_a_restart_by_the_rules_of_any_listener(
+    house: House,
+) -> None:
+    house.file("one", "user bob\ntopic a\n")
+    house.file("two", "user bob\ntopic b\n")
+    house.security.reload(
+        house.configuration(
+            "per_listener_settings true\n"
+            "listener 1883\nallow_anonymous true\nacl_file {dir}/one\n"
+            "listener 1884\nallow_anonymous true\nacl_file {dir}/two\n"
+        )
+    )
+    authorizer = house.server.broker.authorizer
+    assert authorizer is not None
+
+    def given(topic: str, listener: str = "") -> bool:
+        who = Identity("c", "bob", "", listener)
+        return authorizer.authorize(who, DELIVER, topic).outcome == ALLOW
+
+    assert given("a")
+    assert given("b")
+    assert not given("c")
+    assert not given("b", "1883")
+    assert not given("a", "of a listener that is gone")
+    assert not house.may("bob", "a", "")
