@@ -40,7 +40,7 @@ format: $(READY)
 	$(BIN)/ruff format
 
 bench: $(READY)
-	$(BIN)/python -m bench
+	PUID=$$(id -u) $(BIN)/python -m bench
 
 crash: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200
