@@ -32,7 +32,7 @@ def examples(language: str) -> list[tuple[str, str]]:
 
 def test_there_are_examples_and_all_are_in_a_known_language() -> None:
     languages = {match.group(1) for path in DOCUMENTS for match in FENCE.finditer(path.read_text())}
-    assert languages == {"python", "sh", "toml", ""}
+    assert languages == {"python", "sh", "toml", "ini", ""}
 
 
 @pytest.mark.parametrize(("where", "code"), examples("python"), ids=lambda text: text[:30])
@@ -109,7 +109,7 @@ def test_the_subscriber_of_the_examples_shows_what_the_publisher_says(tmp_path: 
 def test_the_configuration_of_the_examples_serves(tmp_path: Path) -> None:
     """`midge broker -c midge.conf -v`, with another port and on loopback alone."""
     (serve,) = [line for line in shell_lines() if line.startswith("midge broker")]
-    (example,) = [text for _, text in examples("")]
+    (example,) = [text for where, text in examples("") if text.startswith("# midge.conf")]
     port = free_port()
     (tmp_path / "midge.conf").write_text(
         example.replace("listener 1883", f"listener {port} 127.0.0.1")

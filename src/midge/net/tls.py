@@ -76,7 +76,7 @@ def make_context(settings: TlsSettings, psk_file: str | None = None) -> ssl.SSLC
     if settings.tls_version is not None:
         version = _VERSIONS.get(settings.tls_version)
         if version is None:
-            raise ConfigError(f"Error: Unsupported tls_version '{settings.tls_version}'.")
+            raise ConfigError(f'Error: Unsupported tls_version "{settings.tls_version}".')
         if with_keys and version == ssl.TLSVersion.TLSv1_3:
             raise ConfigError("Error: tls_version tlsv1.3 cannot be used with psk_hint.")
         context.minimum_version = version
