@@ -409,6 +409,20 @@ def test_what_is_no_request_gets_an_answer_of_http(tmp_path: Path) -> None:
             assert sock.recv(100).startswith(b"HTTP/1.1 431")
 
 
+@pytest.mark.parametrize("option", ["packet_buffer_size", "websockets_headers_size"])
+def test_longer_requests_can_be_allowed_also_by_a_reload(tmp_path: Path, option: str) -> None:
+    port, extra = websocket_listener()
+    broker = BrokerProcess(tmp_path, extra)
+    cookie = f"Cookie: {'a' * 20_000}"
+    with broker:
+        assert ask(port, "Sec-WebSocket-Protocol: mqtt", cookie).startswith(b"HTTP/1.1 431")
+        file = tmp_path / "broker.conf"
+        file.write_text(f"{option} 40000\n{file.read_text()}")
+        os.kill(broker.pid, signal.SIGHUP)
+        until(lambda: "Config reloaded" in broker.log(), "the reload")
+        assert ask(port, "Sec-WebSocket-Protocol: mqtt", cookie).startswith(b"HTTP/1.1 101")
+
+
 def test_the_listeners_of_a_broker_end_with_it(tmp_path: Path, authority: Authority) -> None:
     port, extra = listener(authority)
     broker = BrokerProcess(tmp_path, extra)

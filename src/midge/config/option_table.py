@@ -68,8 +68,8 @@ memory_limit                 int      0            general  works r memory_bytes
     Bytes of memory that the broker may use; 0 for no limit.
 message_size_limit           int      0            general  works r payload_bytes_max
     The largest payload that is accepted, in bytes; 0 for no limit of its own.
-packet_buffer_size           int      4096         general  inert - -
-    Size of the buffer that WebSocket headers are read into.
+packet_buffer_size           int      4096         general  works r packet_buffer_bytes
+    Bytes that the request for a WebSocket may have; 8192 at the least.
 password_file                text     -            security works r password_file
     File with user names and hashed passwords.
 per_listener_settings        bool     false        general  works r per_listener_settings
@@ -108,7 +108,7 @@ upgrade_outgoing_qos         bool     false        general  works r upgrade_outg
     Deliver at the QoS of the subscription even what was published at a lower one.
 user                         text     mosquitto    general  works - user
     Who the broker becomes when root starts it.
-websockets_headers_size      int      4096         general  inert - -
+websockets_headers_size      int      4096         general  works r packet_buffer_bytes
     Old name of packet_buffer_size.
 websockets_log_level         int      0            general  inert - -
     What a WebSockets library should log.
@@ -174,7 +174,7 @@ zmtp_user_queue              text     -            listener works r zmtp_user_qu
 
 PLUGIN: Final = """
 auth_opt_*                     text -    plugin later - -
-    Old name of plugin_opt_*.
+    Old name of plugin_opt_*. Those of mosquitto-go-auth are read as options of midge.
 auth_plugin_deny_special_chars bool true plugin later - deny_special_chars
     Refuse user names and client ids with +, # or / before the plugin sees them.
 plugin_opt_*                   text -    plugin later - -
@@ -236,7 +236,7 @@ certfile                        text -     default  works r certfile
 ciphers                         text -     default  works r ciphers
     Ciphers that are offered up to TLS 1.2.
 ciphers_tls1.3                  text -     default  later r ciphers_tls13
-    Ciphers that are offered with TLS 1.3.
+    Ciphers that are offered with TLS 1.3, which Python leaves to OpenSSL.
 crlfile                         text -     default  works r crlfile
     File with certificates that were revoked.
 dhparamfile                     text -     general  inert - -
@@ -250,7 +250,7 @@ psk_hint                        text -     default  works - psk_hint
 require_certificate             bool false default  works r require_certificate
     Only take clients with a valid certificate.
 tls_engine                      text -     default  later - tls_engine
-    OpenSSL engine to use.
+    OpenSSL engine to use, which Python's ssl cannot.
 tls_engine_kpass_sha1           text -     default  later - tls_engine_kpass_sha1
     Hash of the password of a key in the engine.
 tls_keyform                     text pem   default  works - tls_keyform

@@ -87,6 +87,7 @@ class Settings(SecuritySettings):
             published at a lower one.
         set_tcp_nodelay: accepted for Mosquitto's sake; TCP_NODELAY is always set, because what
             there is to send is collected and written once a turn.
+        packet_buffer_bytes: what the request for a WebSocket may have, beyond what it always may.
         sys_interval_s: time between updates of ``$SYS``; 0 for none.
         connection_messages: connects and disconnects are logged.
         log_destinations: any of ``stderr``, ``stdout``, ``file``, ``syslog`` and ``topic``; none
@@ -133,6 +134,7 @@ class Settings(SecuritySettings):
     persistent_client_expiration_s: int = 0
     upgrade_outgoing_qos: bool = False
     set_tcp_nodelay: bool = False
+    packet_buffer_bytes: int = 4096
     sys_interval_s: int = 10
     connection_messages: bool = True
     log_destinations: frozenset[str] = frozenset({"stderr"})

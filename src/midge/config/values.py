@@ -106,11 +106,29 @@ def needs_listener(name: str) -> Fault:
     return Fault(f"Error: The '{name}' option requires a listener to be defined first.")
 
 
+_PLUGIN_INSTEAD: Final = (
+    "Instead of plugins there are password_file, acl_file, http_auth_..., jwt_... and "
+    "authenticators of your own in Python."
+)
+#: What may do instead of something that is not supported.
+_INSTEAD: Final = {
+    "auth_plugin": _PLUGIN_INSTEAD,
+    "ciphers_tls1.3": "OpenSSL's own choice is used then, which openssl.cnf can change.",
+    "global_plugin": _PLUGIN_INSTEAD,
+    "http_dir": "A web server in front can serve files, and pass on the WebSockets.",
+    "log_dest dlt": "There are file, syslog, stdout, stderr and topic.",
+    "plugin": _PLUGIN_INSTEAD,
+    "plugin_load": _PLUGIN_INSTEAD,
+    "tls_engine": "The key can stand in a file.",
+}
+
+
 def unsupported(what: str) -> Fault:
     """The fault of something that Mosquitto does and midge does not do yet."""
+    advice = _INSTEAD.get(what, "")
     return Fault(
         f"Error: '{what}' is not supported by this version of midge, and clients could notice "
-        "that it is missing. Remove it to start without."
+        f"that it is missing. Remove it to start without.{advice and ' ' + advice}"
     )
 
 

@@ -43,12 +43,22 @@ class OpenListener:
         sockets: they listen; connections wait in the system until the listener is served.
         servers: those that accept from them, once it is served.
         tls: what TLS is spoken with; ``None`` where it is not.
+        request_bytes: how long a request for a WebSocket may be.
         inherited: the sockets are those of another listener as well.
         given: whoever started us has opened them, and goes on having them.
         place: what ZeroMQ peers find there; ``None`` where MQTT is spoken.
     """
 
-    __slots__ = ("given", "inherited", "place", "servers", "settings", "sockets", "tls")
+    __slots__ = (
+        "given",
+        "inherited",
+        "place",
+        "request_bytes",
+        "servers",
+        "settings",
+        "sockets",
+        "tls",
+    )
 
     def __init__(
         self,
@@ -64,6 +74,7 @@ class OpenListener:
         self.servers: list[asyncio.Server] = []
         self.place: Place | None = None
         self.tls = tls
+        self.request_bytes = WEBSOCKET_HEADER_BYTES_MAX
 
     def layers(self) -> list[MakeLayer]:
         """What stands between a connection and MQTT, the lowest first."""
@@ -79,9 +90,10 @@ class OpenListener:
         if settings.protocol == "websockets":
             from midge.net.websocket import WebSocketLayer  # needs a library of its own
 
+            request_bytes = self.request_bytes
             made.append(
                 lambda below, opened, refused: WebSocketLayer(
-                    below, settings.websockets_origins, WEBSOCKET_HEADER_BYTES_MAX, opened, refused
+                    below, settings.websockets_origins, request_bytes, opened, refused
                 )
             )
         return made
@@ -96,6 +108,7 @@ class OpenListener:
         sockets = [listening.dup() for listening in self.sockets]
         heir = OpenListener(settings, sockets, tls, inherited=True)
         heir.given = self.given
+        heir.request_bytes = longest_request(general)
         return heir
 
     def close(self, *, unlink: bool = True) -> None:
@@ -172,6 +185,7 @@ class Listeners:
         listener = self._open_sockets(settings)
         listener.place = place
         listener.tls = tls
+        listener.request_bytes = longest_request(general)
         return listener
 
     def _open_sockets(self, settings: ListenerSettings) -> OpenListener:
@@ -242,6 +256,7 @@ class Listeners:
             place: what ZeroMQ peers find from here on, the same.
         """
         listener.place = place
+        listener.request_bytes = longest_request(general)
         for field in dataclasses.fields(settings):
             setattr(listener.settings, field.name, getattr(settings, field.name))
         if context is None:
@@ -278,6 +293,11 @@ def check_libraries(settings: ListenerSettings) -> None:
         raise ConfigError(
             "Error: protocol websockets needs the library wsproto: pip install 'midge[ws]'."
         )
+
+
+def longest_request(general: Settings) -> int:
+    """How many bytes a request for a WebSocket may have."""
+    return max(WEBSOCKET_HEADER_BYTES_MAX, general.packet_buffer_bytes)
 
 
 def psk_file_of(general: Settings, settings: ListenerSettings) -> str | None:

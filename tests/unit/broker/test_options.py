@@ -52,7 +52,8 @@ ELSEWHERE = {
     "faces/test_listeners.py": (
         "cafile capath certfile ciphers crlfile disable_client_cert_date_checks keyfile "
         "psk_file psk_hint require_certificate tls_keyform tls_version "
-        "use_identity_as_username use_subject_as_username websockets_origin"
+        "use_identity_as_username use_subject_as_username websockets_origin "
+        "packet_buffer_size websockets_headers_size"
     ),
     "unit/net/test_listener.py": "bind_interface",
     "interop/zmq/test_broker.py": "zmtp_*",
