@@ -57,7 +57,7 @@ class Bench:
         for made in self._made:
             if not made.closed:
                 made.close(0)
-        self.context.term()
+        self.context.destroy(0)  # monitors too
 
 
 @pytest.fixture(params=["midge.zmq", pytest.param("zmq", marks=pytest.mark.peer("pyzmq"))])

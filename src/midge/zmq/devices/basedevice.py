@@ -117,7 +117,7 @@ class Device:
         raise ZMQBindError("Could not reserve random port.")
 
     def _setup_sockets(self) -> Any:
-        self._context = type(self).context_factory()
+        self._context = self.context_factory()
         front = self._make(self._in)
         if self.out_type < 0:
             self._out.prepare(front)
