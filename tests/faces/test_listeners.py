@@ -357,7 +357,8 @@ def ask(port: int, *headers: str, path: str = "/mqtt") -> bytes:
         "",
     ]
     with socket.create_connection(("127.0.0.1", port), 5) as sock:
-        sock.sendall("\r\n".join(lines).encode())
+        for line in lines[:-1]:  # in pieces, which need not come as such
+            sock.sendall(f"{line}\r\n".encode())
         return sock.recv(4096)
 
 
@@ -421,6 +422,8 @@ def test_longer_requests_can_be_allowed_also_by_a_reload(tmp_path: Path, option:
         os.kill(broker.pid, signal.SIGHUP)
         until(lambda: "Config reloaded" in broker.log(), "the reload")
         assert ask(port, "Sec-WebSocket-Protocol: mqtt", cookie).startswith(b"HTTP/1.1 101")
+        pieces = [f"Cookie{number}: {'a' * 7_000}" for number in range(5)]
+        assert ask(port, "Sec-WebSocket-Protocol: mqtt", *pieces).startswith(b"HTTP/1.1 101")
 
 
 def test_the_listeners_of_a_broker_end_with_it(tmp_path: Path, authority: Authority) -> None:

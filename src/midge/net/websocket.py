@@ -40,7 +40,7 @@ _UNSUPPORTED: Final = 1003
 class WebSocketLayer(Layer):
     """A WebSocket, the server's side."""
 
-    __slots__ = ("_address", "_header_bytes", "_header_bytes_max", "_origins", "_ws")
+    __slots__ = ("_address", "_header_bytes", "_header_bytes_max", "_origins", "_request", "_ws")
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class WebSocketLayer(Layer):
         self._origins = origins
         self._header_bytes_max = header_bytes_max
         self._header_bytes = 0
+        self._request = b""
         self._address: str | None = None
 
     def peer(self) -> tuple[str, int]:
@@ -74,6 +75,11 @@ class WebSocketLayer(Layer):
             self._header_bytes += len(data)
             if self._header_bytes > self._header_bytes_max:
                 self._reject(431, "the request is longer than websockets_headers_size")
+                return
+            data = self._request + data
+            self._request = b""
+            if data.startswith(b"GET ") and b"\r\n\r\n" not in data:
+                self._request = data  # given in pieces, the library takes no more than 16 KiB
                 return
         try:
             self._ws.receive_data(data)
