@@ -25,6 +25,7 @@ FULL: Final = "full"
 NO_PEER: Final = "no-peer"
 UNROUTABLE: Final = "unroutable"
 PEER_GONE: Final = "peer-gone"
+CONNECTION_BROKE: Final = "connection-broke"
 NOT_ASKED: Final = "not-asked"
 MALFORMED: Final = "malformed"
 UNWANTED: Final = "unwanted"
@@ -35,6 +36,7 @@ CAUSES: Final = {
     NO_PEER: "nobody is there to have it, and this type does not wait",
     UNROUTABLE: "no peer has the routing id that it is for",
     PEER_GONE: "it waited for a peer that has gone",
+    CONNECTION_BROKE: "it was being written when the connection broke; some of it may be there",
     NOT_ASKED: "a reply that nobody waits for (any more)",
     MALFORMED: "its parts are not what this type takes",
     UNWANTED: "no subscription of ours matches it, or this type takes nothing from this peer",
@@ -115,6 +117,10 @@ class Pattern:
         pipe.outgoing.clear()
         if lost:
             self._drop(pipe, PEER_GONE, lost)
+
+    def lost_in_flight(self, pipe: Pipe, count: int) -> None:
+        """The connection broke while so many messages were on their way to the kernel."""
+        self._drop(pipe, CONNECTION_BROKE, count)
 
     def _tell_gone(self, pipe: Pipe) -> None:
         """Let the program know that a peer which had connected to us has gone."""

@@ -199,6 +199,8 @@ class StreamWire:
         try:
             rest = _send(self.sock, chunks)
         except OSError as error:
+            if self.pipe is not None:
+                self.pipe.in_flight = items
             self.failed(error)
             return False
         if not rest:
@@ -319,8 +321,12 @@ class StreamWire:
             self._timer.cancel()
             self._timer = None
         self._out = []
-        if self.pipe is not None:
-            self.pipe.in_flight = 0
+        pipe = self.pipe
+        if pipe is not None and pipe.in_flight:
+            # Part of the batch may have arrived; nobody can say, so all of it is counted.
+            lost, pipe.in_flight = pipe.in_flight, 0
+            pipe.sent -= lost
+            self.engine.pattern.lost_in_flight(pipe, lost)
         close_politely(self.sock)
 
 

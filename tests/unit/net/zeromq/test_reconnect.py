@@ -294,3 +294,24 @@ def test_an_endpoint_that_cannot_be_connected_is_refused_at_once(
         push.connect(endpoint)
     assert caught.value.errno == number
     assert not push.pattern.peers()
+
+
+def test_what_was_being_written_when_the_connection_broke_is_counted(world: World) -> None:
+    pull = world.socket("PULL", receive_mark=1)
+    push = world.socket("PUSH", send_mark=1000)
+    push.connect(pull.bind("tcp://127.0.0.1:*"))
+    world.reactor.settle()
+    body = bytes(1 << 20)
+    for _ in range(100):  # more than the kernel holds between them; PULL reads no more than one
+        push.send(body)
+    world.reactor.settle()
+    before = push.stats()
+    assert before["peers"][0]["in_flight"] > 0
+    for wire in list(pull._wires):
+        wire.close()
+    world.reactor.settle()
+    after = push.stats()
+    assert after["dropped"] == {"connection-broke": before["peers"][0]["in_flight"]}
+    pipe = after["peers"][0]
+    assert pipe["in_flight"] == 0
+    assert pipe["sent"] + pipe["outgoing"] + after["dropped"]["connection-broke"] == 100
