@@ -244,6 +244,8 @@ ZMQ_ZAP_WAITING_MAX: Final = 4096
 ZMQ_ZAP_TIMEOUT_S: Final = 10.0
 #: How long a SOCKS proxy may take to connect us.
 ZMQ_SOCKS_TIMEOUT_S: Final = 30.0
+#: Bytes of a WebSocket's request or answer: there are no cookies in those of ZeroMQ.
+ZWS_HANDSHAKE_BYTES_MAX: Final = 16_384
 #: Threads that look host names up, in the whole process.
 ZMQ_RESOLVER_THREADS: Final = 4
 #: How long a wait goes without sleep where the last one was no longer than the second number:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from midge.net.zeromq.reactor import Address
 from midge.patterns.errors import SocketError
+from midge.zmtp.endpoint import Endpoint
 
 _SIOCGIFADDR: Final = 0x8915
 _INTERFACE_NAME_BYTES_MAX: Final = 15
@@ -128,8 +129,14 @@ def fresh_ipc_path() -> str:
     return os.path.join(tempfile.mkdtemp(prefix="midge-"), "socket")
 
 
-def endpoint_text(family: int, address: Any) -> str:
-    """A socket's own name, or its peer's, as an endpoint."""
+def endpoint_text(family: int, address: Any, place: Endpoint | None = None) -> str:
+    """A socket's own name, or its peer's, as an endpoint.
+
+    Args:
+        family: of the socket.
+        address: of the system.
+        place: where its transport and path are from; tcp without.
+    """
     if family == socket.AF_UNIX:
         path = os.fsdecode(address)
         return f"ipc://@{path[1:]}" if path.startswith("\0") else f"ipc://{path}"
@@ -137,7 +144,9 @@ def endpoint_text(family: int, address: Any) -> str:
     if family == socket.AF_INET6:
         # A peer with IPv4 on a socket for both is shown as what it is.
         host = host[7:] if host.startswith("::ffff:") and "." in host else f"[{host}]"
-    return f"tcp://{host}:{address[1]}"
+    if place is None:
+        return f"tcp://{host}:{address[1]}"
+    return f"{place.transport}://{host}:{address[1]}{place.path}"
 
 
 def peer_host(family: int, address: Any) -> str:

@@ -33,9 +33,9 @@ from midge.patterns import monitor
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
     from midge.net.zeromq.stream_wire import StreamWire
+    from midge.net.zeromq.wires import WireMaker
     from midge.patterns.pipe import Pipe
     from midge.zmtp.endpoint import Endpoint
-    from midge.zmtp.settings import Settings
 
 #: Bits of RECONNECT_STOP.
 STOP_CONN_REFUSED: Final = 1
@@ -48,7 +48,7 @@ class Connector:
 
     Attributes:
         endpoint: as it was given to connect.
-        settings: what its connections say; nothing where they speak no ZMTP.
+        wires: makes the wires of its connections.
         pipe: what the program sends to and receives from, connected or not.
         wire: the present connection, in handshake or ready.
         stopped: it will not connect any more.
@@ -72,9 +72,9 @@ class Connector:
         "engine",
         "pipe",
         "place",
-        "settings",
         "stopped",
         "wire",
+        "wires",
     )
 
     def __init__(
@@ -83,13 +83,13 @@ class Connector:
         endpoint: str,
         place: Endpoint,
         pipe: Pipe,
-        settings: Settings | None,
+        wires: WireMaker,
     ) -> None:
         """Raises SocketError for a source address that this machine does not have, and the like."""
         self.engine = engine
         self.endpoint = endpoint
         self.place = place
-        self.settings = settings
+        self.wires = wires
         self.pipe = pipe
         self.wire: StreamWire | None = None
         self.stopped = False
@@ -224,7 +224,7 @@ class Connector:
         assert sock is not None
         options = self.engine.options
         transport.tune_connected(sock, options)
-        if self._proxy is not None and self.place.transport == "tcp":
+        if self._proxy is not None and self.place.transport != "ipc":
             self._socks = SocksRequest(
                 self.engine.reactor,
                 sock,
@@ -258,7 +258,7 @@ class Connector:
             return
         endpoint = self.endpoint
         if sock.family != socket.AF_UNIX and self._proxy is None:
-            endpoint = endpoint_text(sock.family, name)
+            endpoint = endpoint_text(sock.family, name, self.place)
         engine.report(monitor.CONNECTED, sock.fileno(), endpoint)
         self.wire = engine.connected(sock, endpoint, peer_host(sock.family, name), self)
 

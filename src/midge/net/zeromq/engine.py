@@ -22,11 +22,10 @@ from midge.net.zeromq.connector import Connector
 from midge.net.zeromq.context import EngineContext
 from midge.net.zeromq.inproc import InprocListener, InprocWire, peer_metadata
 from midge.net.zeromq.listener import Listener
-from midge.net.zeromq.raw_wire import RawWire
-from midge.net.zeromq.settings import connection_settings
 from midge.net.zeromq.statistics import engine_stats
 from midge.net.zeromq.stream_wire import StreamWire
 from midge.net.zeromq.wire import Wire
+from midge.net.zeromq.wires import STREAMS, WireMaker, is_raw
 from midge.patterns import monitor
 from midge.patterns.errors import SocketError
 from midge.patterns.options import Options
@@ -34,7 +33,7 @@ from midge.patterns.pattern import Pattern, create
 from midge.patterns.pipe import Pipe
 from midge.zmtp import events as ev
 from midge.zmtp.endpoint import Endpoint, EndpointError, parse_endpoint
-from midge.zmtp.settings import PLAIN, Settings
+from midge.zmtp.settings import PLAIN
 from midge.zmtp.sockets import fits
 
 if TYPE_CHECKING:
@@ -139,8 +138,8 @@ class SocketEngine:
         return listener.endpoint
 
     def _bind(self, endpoint: str, place: Endpoint) -> Listener | InprocListener:
-        if place.transport in ("tcp", "ipc"):
-            return Listener(self, endpoint, place, self._settings())
+        if place.transport in STREAMS:
+            return Listener(self, endpoint, place, WireMaker(self, place, True))
         if place.transport != "inproc":
             raise SocketError(errno.EPROTONOSUPPORT, f"cannot bind to {endpoint}")
         listener = InprocListener(self, place.path)
@@ -160,13 +159,13 @@ class SocketEngine:
         place = self._parse(endpoint)
         if place.transport == "inproc":
             self._connect_inproc(endpoint, place.path)
-        elif place.transport not in ("tcp", "ipc"):
+        elif place.transport not in STREAMS:
             raise SocketError(errno.EPROTONOSUPPORT, f"cannot connect to {endpoint}")
         else:
-            if place.transport == "tcp" and (place.port == 0 or place.host == "*"):
+            if place.transport != "ipc" and (place.port == 0 or place.host == "*"):
                 raise SocketError(errno.EINVAL, f"{endpoint} is no endpoint to connect to")
             pipe = self._new_pipe(endpoint, True)
-            connector = Connector(self, endpoint, place, pipe, self._settings())
+            connector = Connector(self, endpoint, place, pipe, WireMaker(self, place, False))
             if not self.options.immediate:
                 self.pattern.attach(connector.pipe)  # which may say no
             self._connectors.append(connector)
@@ -363,22 +362,10 @@ class SocketEngine:
 
     # -- peers ---------------------------------------------------------------------------------
 
-    def _settings(self) -> Settings | None:
-        """What connections of an endpoint say; nothing where they speak no ZMTP.
-
-        Made when it is bound or connected: a mistake in the options shows there, not with the first
-        peer, and later changes act on later endpoints.
-        """
-        if self.is_raw:
-            return None
-        return connection_settings(self.type_name, self.options)
-
     @property
     def is_raw(self) -> bool:
         """Whether the wires speak no ZMTP."""
-        return self.type_name == "STREAM" or (
-            self.type_name == "ROUTER" and self.options.router_raw
-        )
+        return is_raw(self)
 
     def _new_pipe(self, endpoint: str, connecting: bool) -> Pipe:
         options = self.options
@@ -388,34 +375,20 @@ class SocketEngine:
 
     def accepted(self, sock: socket.socket, endpoint: str, address: str, by: Listener) -> None:
         """A listener has a new peer."""
-        self._start(sock, endpoint, address, None, by.settings)
+        self.handshakes += 1
+        self._start(by.wires.make(sock, endpoint, address, None))
 
     def connected(
         self, sock: socket.socket, endpoint: str, address: str, by: Connector
     ) -> StreamWire:
         """A connector has its connection."""
-        return self._start(sock, endpoint, address, by, by.settings)
-
-    def _start(
-        self,
-        sock: socket.socket,
-        endpoint: str,
-        address: str,
-        by: Connector | None,
-        settings: Settings | None,
-    ) -> StreamWire:
-        wire: StreamWire
-        if settings is None:
-            wire = RawWire(self, sock, endpoint, address, by)
-        else:
-            wire = Wire(self, sock, endpoint, address, by, settings)
-        self._wires.add(wire)
-        if by is None:
-            self.handshakes += 1
-        else:
-            by.wire = wire
-        wire.start()
+        wire = by.wire = by.wires.make(sock, endpoint, address, by)
+        self._start(wire)
         return wire
+
+    def _start(self, wire: StreamWire) -> None:
+        self._wires.add(wire)
+        wire.start()
 
     def wire_ready(self, wire: StreamWire, info: ev.Ready) -> None:
         """The handshake is done."""

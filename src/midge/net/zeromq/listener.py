@@ -1,4 +1,4 @@
-"""A bound endpoint of tcp or ipc: accepts peers and hands them to the engine.
+"""A bound endpoint of tcp, ipc, ws or wss: accepts peers and hands them to the engine.
 
 Storms are bounded: so many peers are taken per turn, and while too many of the engine's peers are
 in their handshake none at all; the kernel's backlog holds the rest. When the process is out of
@@ -20,8 +20,8 @@ from midge.patterns import monitor
 
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
+    from midge.net.zeromq.wires import WireMaker
     from midge.zmtp.endpoint import Endpoint
-    from midge.zmtp.settings import Settings
 
 #: What is wrong with the one connection that was to be accepted, not with accepting.
 _PASSING: Final = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EINTR, errno.EPERM})
@@ -32,7 +32,8 @@ class Listener:
 
     Attributes:
         wanted: the endpoint as it was given to bind.
-        settings: what its connections say; nothing where they speak no ZMTP.
+        wires: makes the wires of its connections.
+        place: the same, taken apart.
         endpoint: the one that it became.
     """
 
@@ -46,13 +47,14 @@ class Listener:
         "closed",
         "endpoint",
         "engine",
-        "settings",
+        "place",
         "sock",
         "wanted",
+        "wires",
     )
 
     def __init__(
-        self, engine: SocketEngine, wanted: str, place: Endpoint, settings: Settings | None
+        self, engine: SocketEngine, wanted: str, place: Endpoint, wires: WireMaker
     ) -> None:
         """Bind and listen.
 
@@ -62,7 +64,8 @@ class Listener:
         options = engine.options
         self.engine = engine
         self.wanted = wanted
-        self.settings = settings
+        self.place = place
+        self.wires = wires
         self._path = ""
         self._fresh = place.transport == "ipc" and place.path == "*"
         self._inode = 0
@@ -77,7 +80,7 @@ class Listener:
             self.sock = transport.listen_tcp(place, options)
         name = transport.local_name(self.sock)
         self.endpoint = (
-            f"ipc://{self._path}" if self._path else endpoint_text(self.sock.family, name)
+            f"ipc://{self._path}" if self._path else endpoint_text(self.sock.family, name, place)
         )
         self.closed = False
         self._accepting = False
@@ -124,7 +127,7 @@ class Listener:
         transport.tune_connected(sock, engine.options)
         endpoint = self.endpoint
         if sock.family != socket.AF_UNIX:
-            endpoint = endpoint_text(sock.family, transport.local_name(sock))
+            endpoint = endpoint_text(sock.family, transport.local_name(sock), self.place)
         engine.report(monitor.ACCEPTED, sock.fileno(), endpoint)
         engine.accepted(sock, endpoint, peer_host(sock.family, name), self)
         return True
