@@ -46,6 +46,7 @@ class Broker:
         crowd: receivers and queues that their publishers wait for.
         ending: links that are to be closed.
         released: links that may be read from again.
+        guests: links of parties that have no session that could outlive them: ZeroMQ's peers.
         fast_lane: plain QoS 0 packets may skip stops; off, everything behaves the same.
     """
 
@@ -58,6 +59,7 @@ class Broker:
         "ending",
         "extended",
         "fast_lane",
+        "guests",
         "hooks",
         "keeper",
         "metrics",
@@ -90,6 +92,7 @@ class Broker:
         self.crowd: dict[Pressure, None] = {}
         self.ending: list[Link] = []
         self.released: list[Link] = []
+        self.guests: dict[Link, None] = {}
         self.deadlines = Deadlines()
         self.router = Router(settings, self.metrics, self.crowd, self.deadlines)
         self.queues = self.router.queues
@@ -112,6 +115,8 @@ class Broker:
                     self.router.unsubscribe(session, filter, 0.0)  # to leave a queue takes no time
             if session.link is not None:
                 session.link.rules_changed()
+        for guest in list(self.guests):
+            guest.rules_changed()
 
     def keep_with(self, keeper: Keeper) -> None:
         """Keep from here on what outlives the process; before the first client comes."""

@@ -22,12 +22,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.auth.base import ALLOW, ALLOWED, PUBLISH, Decision, Identity, Pending
+from midge.auth.acl_rules import never_written
+from midge.auth.base import (
+    ALLOW,
+    ALLOWED,
+    ALLOWED_BY_RULES,
+    CERTIFICATE,
+    PUBLISH,
+    Authenticator,
+    Authorizer,
+    Decision,
+    Identity,
+    Pending,
+)
 from midge.broker.link import Endpoint, Link
-from midge.broker.permission import may_get
+from midge.broker.permission import why_not_get
 from midge.broker.queues import QueueError
 from midge.broker.router import REPLY_PREFIX
 from midge.broker.session import Session
+from midge.config.settings import anonymous_allowed
 from midge.errors import MidgeError
 from midge.limits import SUBSCRIPTIONS_MAX, ZMQ_REQUESTS_MAX
 from midge.links.zmq_consumers import DELIMITER, Puller, Worker
@@ -36,6 +49,7 @@ from midge.links.zmq_outbox import ZmqOutbox
 from midge.message import Message
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
+from midge.mqtt.reasons import Reason
 from midge.topics.filters import QUEUE_PREFIX, queue_name
 from midge.topics.names import is_topic
 from midge.zmtp import events as ev
@@ -62,6 +76,10 @@ PROPERTIES_PROPERTY: Final = "X-Midge-Properties"
 REFUSE: Final = b"midge:refuse"
 #: The reason code that stands for that: an unspecified error.
 _REFUSED: Final = 0x80
+
+
+#: The types that take from a queue.
+_CONSUMERS: Final = ("PULL", "REP", "ROUTER")
 
 
 class Place:
@@ -148,7 +166,13 @@ class ZmqLink(Link):
         self.port = port
         self.listener_port = listener_port
         self.client_id = ""
-        self.identity = Identity("", None, address, listener.name(listener_port))
+        self.identity = Identity(
+            "",
+            None,
+            address,
+            listener.name(listener_port),
+            anonymous_allowed(broker.settings, listener),
+        )
         self.closing = False
         self.gone = False
         self.queue: Queue | None = None
@@ -200,6 +224,7 @@ class ZmqLink(Link):
         """Give back what it took part in."""
         session = self.session
         self.session = None
+        self.broker.guests.pop(self, None)
         if session is None:
             return
         session.link = None
@@ -240,6 +265,11 @@ class ZmqLink(Link):
     def rules_changed(self) -> None:
         """See :meth:`Link.rules_changed`."""
         self.allowed_topics.clear()
+        consumer, session = self._consumer, self.session
+        if consumer is not None and session is not None:
+            fault = why_not_get(self.broker.authorizer, session, QUEUE_PREFIX + consumer.queue.name)
+            if fault:
+                self.end(int(Reason.NOT_AUTHORIZED), fault)
 
     # -- events -------------------------------------------------------------------------------
 
@@ -292,7 +322,10 @@ class ZmqLink(Link):
             decision = authenticator.authenticate(identity, password)
         if isinstance(decision, Pending):
             if decision.settled is None:
-                self.wait_for(decision, self._authenticated)
+                self.wait_for(
+                    decision,
+                    lambda made, now: self._let_in(authenticator, request, made, now),
+                )
                 return
             decision = decision.settled
         self._authenticated(decision, now)
@@ -305,7 +338,21 @@ class ZmqLink(Link):
             self._heed(self.connection.zap_reply(400, now), now)
             return
         self.identity.username = username
+        self.identity.proof = CERTIFICATE
         self._authenticated(ALLOWED, now)
+
+    def _let_in(
+        self,
+        authenticator: Authenticator | None,
+        request: ev.ZapRequest,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        """The answer has come; if others decide by now, they are asked instead."""
+        if authenticator is self.broker.authenticator:
+            self._authenticated(decision, now)
+        else:
+            self._authenticate(request, now)
 
     def _authenticated(self, decision: Decision, now: float) -> None:
         if decision.outcome != ALLOW:
@@ -348,6 +395,7 @@ class ZmqLink(Link):
         session.identity = identity
         session.link = self
         self.session = session
+        broker.guests[self] = None
         outbox.with_properties = find_property(event.metadata, PROPERTIES_PROPERTY) is not None
         outbox.begin(self)
         fault = self._begin(event, session, now)
@@ -369,7 +417,7 @@ class ZmqLink(Link):
         fault = self._find_queue(event)
         if fault:
             return fault
-        if kind in ("PULL", "REP", "ROUTER"):
+        if kind in _CONSUMERS:
             return self._consume(kind, session, now)
         if kind == "PUSH":
             self._handle = self._put
@@ -388,6 +436,9 @@ class ZmqLink(Link):
         if not name:
             name = self.place.user_queues.get(self.identity.username or "", "")
         name = name or self.place.queue
+        fault = self._why_no_queue(event.socket_type, QUEUE_PREFIX + name)
+        if name and fault:
+            return fault
         if not name:
             return (
                 f"a {event.socket_type} needs a queue, and nothing names one: zmtp_queue, "
@@ -399,14 +450,25 @@ class ZmqLink(Link):
             return str(error)
         return ""
 
+    def _why_no_queue(self, kind: str, topic: str) -> str:
+        """Why it may not use a queue, as far as that is known at once; so it makes none either."""
+        authorizer, session = self.broker.authorizer, self.session
+        assert session is not None
+        if authorizer is None:
+            return ""
+        if kind in _CONSUMERS:
+            return why_not_get(authorizer, session, topic)
+        decision = authorizer.authorize(self.identity, PUBLISH, topic)
+        if isinstance(decision, Pending):
+            decision.cancel()
+            return ""
+        return "" if decision.outcome == ALLOW else decision.text or "not authorised"
+
     def _consume(self, kind: str, session: Session, now: float) -> str:
         queue = self.queue
         outbox = session.outbox
         assert queue is not None
         assert isinstance(outbox, ZmqOutbox)
-        authorizer = self.broker.authorizer
-        if authorizer is not None and not may_get(authorizer, session, QUEUE_PREFIX + queue.name):
-            return f"it may not read {QUEUE_PREFIX}{queue.name}"
         if kind == "PULL":
             consumer = Puller(queue, outbox, self)
         else:
@@ -509,10 +571,26 @@ class ZmqLink(Link):
         decision = authorizer.authorize(self.identity, PUBLISH, message.topic)
         if isinstance(decision, Pending):
             if decision.settled is None:
-                self.wait_for(decision, lambda made, now: self._judged(message, made, now))
+                self.wait_for(
+                    decision, lambda made, now: self._answered(authorizer, message, made, now)
+                )
                 return
             decision = decision.settled
         self._judged(message, decision, now)
+
+    def _answered(
+        self, authorizer: Authorizer, message: Message, decision: Decision, now: float
+    ) -> None:
+        """The answer has come; if others decide by now, they are asked instead."""
+        session = self.session
+        if authorizer is self.broker.authorizer:
+            self._judged(message, decision, now)
+        elif session is None:
+            return
+        elif self._may(message.topic):
+            self._route(message, session, now)
+        else:
+            self._ask(message, session, now)
 
     def _judged(self, message: Message, decision: Decision, now: float) -> None:
         session = self.session
@@ -522,7 +600,7 @@ class ZmqLink(Link):
             self.broker.hooks.denied(self.client_id, "publish", message.topic, decision.text)
             self._drop("not allowed")
             return
-        if len(self.allowed_topics) < SUBSCRIPTIONS_MAX:
+        if decision is ALLOWED_BY_RULES and len(self.allowed_topics) < SUBSCRIPTIONS_MAX:
             self.allowed_topics.add(message.topic)
         self._route(message, session, now)
 
@@ -621,13 +699,17 @@ class ZmqLink(Link):
         topic = message.properties.get_str(props.RESPONSE_TOPIC)
         if topic is None:
             return
+        if never_written(topic):
+            self._drop("not to publish to")
+            return
         payload, properties = payload_of(body)
         properties = Properties() if properties is None else properties
         correlation = message.properties.values.get(props.CORRELATION_DATA)
         if correlation is not None:
             properties.values[props.CORRELATION_DATA] = correlation
         answer = Message(topic, payload, 0, False, properties, origin=self.client_id)
-        if topic.startswith(REPLY_PREFIX) or self._may(topic):
+        waited_for = topic.startswith(REPLY_PREFIX) and bool(self.broker.router.replies)
+        if waited_for or self._may(topic):
             self._route(answer, session, now)
         else:
             self._ask(answer, session, now)

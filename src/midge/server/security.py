@@ -447,8 +447,9 @@ class Security:
         """End the connections of those who would not be let in any more."""
         settings = plan.configuration.settings
         listeners = {one.name(): one for one in plan.configuration.listeners}
-        for session in self._broker.sessions.all():
-            identity, link = session.identity, session.link
+        there = [(session.identity, session.link) for session in self._broker.sessions.all()]
+        there += [(getattr(guest, "identity", None), guest) for guest in self._broker.guests]
+        for identity, link in there:
             if identity is None or link is None:
                 continue
             listener = listeners.get(identity.listener)
@@ -457,6 +458,8 @@ class Security:
                 continue  # its listener is gone, and whoever removed it sees to its clients
             identity.anonymous_allowed = anonymous_allowed(settings, listener)
             by_certificate = listener.use_identity_as_username or listener.use_subject_as_username
+            if listener.protocol == "zmtp":
+                by_certificate = True  # a CURVE key is its owner's certificate
             gone = identity.proof == CERTIFICATE and not by_certificate
             if gone or not place.authenticator.still_valid(identity):
                 link.end(int(Reason.ADMINISTRATIVE_ACTION), "it may no longer come in")

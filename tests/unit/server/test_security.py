@@ -23,10 +23,12 @@ from midge.auth.base import (
 )
 from midge.auth.jwt import FixedKeys
 from midge.auth.passwords import SHA512, make_hash
+from midge.broker.link import Link
 from midge.clock import SystemClock
 from midge.config import mosquitto_conf
 from midge.config.settings import Configuration, Settings
 from midge.errors import ConfigError
+from midge.mqtt.reasons import Reason
 from midge.server.logs import Log
 from midge.server.mqtt_server import MqttServer
 from midge.server.security import Security
@@ -389,3 +391,27 @@ async def test_messages_are_kept_for_who_was_away_at_a_restart_by_the_rules_of_a
     assert not given("b", "1883")
     assert not given("a", "of a listener that is gone")
     assert not house.may("bob", "a", "")
+
+
+async def test_a_reload_shows_out_zeromq_peers_as_well(house: House) -> None:
+    class Guest(Link):
+        __slots__ = ("identity",)
+        identity: Identity
+
+    house.passwords("pw", bob="1", eve="2")
+    text = "listener 1883\nprotocol zmtp\npassword_file {dir}/pw\n"
+    house.security.reload(house.configuration(text))
+    broker = house.server.broker
+    guests = {}
+    for name, password in (("bob", b"1"), ("eve", b"2")):
+        guest = guests[name] = Guest(broker)
+        guest.identity = Identity("c", name, "192.0.2.1", "1883", anonymous_allowed=False)
+        assert broker.authenticator is not None
+        await made(broker.authenticator.authenticate(guest.identity, password))
+        broker.guests[guest] = None
+    house.passwords("pw", bob="1")
+    house.security.reload(house.configuration(text))
+    assert guests["bob"].end_reason < 0
+    assert guests["eve"].end_reason == Reason.ADMINISTRATIVE_ACTION
+    broker.ending.clear()
+    broker.guests.clear()
