@@ -2,7 +2,8 @@
 
 Two questions, two small protocols that anybody may implement. An :class:`Authenticator` is asked
 once a connection: is this client who it says? An :class:`Authorizer` is asked whenever a client
-publishes, subscribes, unsubscribes, leaves a will, or is about to be given a message.
+publishes, subscribes, leaves a will, or is about to be given a message. It is not asked about
+unsubscribing, which takes nothing from anybody; Mosquitto 2.1 asks only plugins about that.
 
 The answer is a :class:`Decision`: a value, given at once. Who cannot decide at once (a password to
 be hashed elsewhere, a question over HTTP, a coroutine) answers with a :class:`Pending`, keeps it,
@@ -37,7 +38,7 @@ PUBLISH: Final = 1
 DELIVER: Final = 2
 #: A client asks for the messages of a filter.
 SUBSCRIBE: Final = 3
-#: A client gives up a filter.
+#: A client gives up a filter; nobody is asked today, but an authorizer should have an answer.
 UNSUBSCRIBE: Final = 4
 #: A client names the topic of the message that is sent when it is gone.
 WILL: Final = 5
