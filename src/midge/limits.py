@@ -104,6 +104,8 @@ JWT_LEEWAY_S: Final = 10
 READ_BYTES: Final = 262_144
 #: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
 REST_READS_MAX: Final = 64
+#: Property sections that the fast lane remembers; then it forgets all and begins again.
+KNOWN_EXTRAS_MAX: Final = 1024
 #: Unsent bytes of one receiver above which its publishers are read more slowly.
 OUTBOX_HOLD_BYTES: Final = 1_048_576
 #: Unsent bytes of one receiver above which QoS 0 messages to it are dropped, and counted.
@@ -244,6 +246,12 @@ ZMQ_ZAP_WAITING_MAX: Final = 4096
 ZMQ_ZAP_TIMEOUT_S: Final = 10.0
 #: How long a SOCKS proxy may take to connect us.
 ZMQ_SOCKS_TIMEOUT_S: Final = 30.0
+#: The largest datagram of a RADIO; libzmq's DISH would cut a larger one short, and deliver that.
+ZMQ_DATAGRAM_BYTES_MAX: Final = 8192
+#: Datagrams that are read in one turn.
+ZMQ_DATAGRAMS_PER_TURN: Final = 64
+#: Before a name that was not found is asked for again.
+ZMQ_UDP_RETRY_S: Final = 1.0
 #: Bytes of a WebSocket's request or answer: there are no cookies in those of ZeroMQ.
 ZWS_HANDSHAKE_BYTES_MAX: Final = 16_384
 #: Threads that look host names up, in the whole process.

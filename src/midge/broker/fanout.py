@@ -18,7 +18,11 @@ from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY
 from midge.broker.session import Session, Subscription
+from midge.errors import MidgeError
+from midge.limits import KNOWN_EXTRAS_MAX
 from midge.message import Message
+from midge.mqtt import packets as p
+from midge.mqtt.property_codec import decode_properties
 
 if TYPE_CHECKING:
     from midge.broker.pressure import Pressure
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 #: First byte of a PUBLISH at QoS 0 that is neither a duplicate nor retained.
 _PLAIN: Final = 0x30
+_NEW: Final = object()
 #: The fast lane takes packets with at most two bytes of length: these, and three of header.
 PLAIN_BYTES_MAX: Final = 0x4000 + 3
 
@@ -76,11 +81,13 @@ class Receivers:
 class Fanout:
     """Distributes messages to outboxes."""
 
-    __slots__ = ("_metrics", "_settings")
+    __slots__ = ("_known_extras", "_metrics", "_settings")
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
+        #: Property sections by their bytes: whether they travel unchanged; ``None``: seen once.
+        self._known_extras: dict[bytes, bool | None] = {}
 
     def deliver(
         self, message: Message, receivers: Receivers, origin: Session | None, now: float
@@ -123,9 +130,9 @@ class Fanout:
     ) -> int:
         """Forward the plain packets at the beginning of ``data``; returns how far it came.
 
-        It stops before the first packet that is not a QoS 0 PUBLISH without any extra, that is
-        incomplete or longer than ``PLAIN_BYTES_MAX``, whose receivers need more than its bytes, or
-        whose publisher must be asked about.
+        It stops before the first packet that is not a QoS 0 PUBLISH without any extra but known
+        properties, that is incomplete or longer than ``PLAIN_BYTES_MAX``, whose receivers need more
+        than its bytes, or whose publisher must be asked about.
         Consecutive packets to the same receivers go out as one slice of ``data``; where a topic
         comes twice running, the packets that begin with the same bytes as the one before them have
         its length and topic, and need no further look.
@@ -137,7 +144,7 @@ class Fanout:
         topic = b""
         pos = run_start = 0
         count = payload = 0  # packets of the run so far, and their bytes of payload
-        bare = 1 if version == 5 else 0  # one more byte in 5.0: a property length of zero
+        extra = 0  # bytes between topic and payload: in 5.0 the properties, with their length
         while pos + 4 < size and data[pos] == _PLAIN:
             length = data[pos + 1]
             start = pos + 2
@@ -150,12 +157,23 @@ class Fanout:
             if end > size:
                 break
             body = start + 2 + (data[start] << 8 | data[start + 1])
-            if body + bare > end or (bare and data[body]):
+            if version == 5:
+                if body >= end:
+                    break
+                extra = data[body] + 1
+            if body + extra > end:
+                break
+            if extra > 1 and not self._travels(data[body : body + extra]):
                 break
             last_topic = topic
             topic = data[start + 2 : body]
-            if topic == last_topic and receivers is not None:  # so they are the same again
-                prefix = data[pos : body + bare]
+            if (
+                topic == last_topic
+                and receivers is not None
+                and not (extra > 1 and receivers.mqtt3)
+            ):
+                # So they are the same again.
+                prefix = data[pos : body + extra]
                 step = end - pos
                 first = pos
                 pos = end
@@ -173,6 +191,8 @@ class Fanout:
                 found = router.learn(topic)
                 if found is None or not found.plain:
                     break
+            if extra > 1 and found.mqtt3:
+                break  # who has no properties gets another packet
             if found is not receivers:
                 if receivers is not None:
                     self._append_run(
@@ -182,11 +202,28 @@ class Fanout:
                 receivers = found
                 run_start = pos
             count += 1
-            payload += end - body - bare
+            payload += end - body - extra
             pos = end
         if receivers is not None:
             self._append_run(receivers, data[run_start:pos], count, payload, version, link, now)
         return pos
+
+    def _travels(self, section: bytes) -> bool:
+        """Whether these properties, with their length, are known to be right and go on unchanged.
+
+        A section that came before is looked into once: many publishers send the same with each
+        message, and those whose sections differ each time need not be looked into twice.
+        """
+        known = self._known_extras
+        found = known.get(section, _NEW)
+        if found is _NEW:
+            if len(known) >= KNOWN_EXTRAS_MAX:
+                known.clear()
+            known[section] = None
+            return False
+        if found is None:
+            found = known[section] = _all_travel(section)
+        return bool(found)
 
     def _append_run(
         self,
@@ -214,6 +251,16 @@ class Fanout:
                 outbox.append_run(data, count, payload, now)
                 if outbox.crowded and not outbox.stalled:
                     link.hold(outbox)
+
+
+def _all_travel(section: bytes) -> bool:
+    if section[0] >= 0x80 or len(section) != 1 + section[0]:
+        return False  # long ones, and those that are cut off, take the long way
+    try:
+        properties, _ = decode_properties(section, 0, len(section), p.PUBLISH)
+    except MidgeError:
+        return False  # the long way says what is wrong
+    return properties is not None and properties.forwarded is not None
 
 
 def respell(run: bytes, version: int) -> bytes:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midge.broker.fanout import respell
+from midge.limits import KNOWN_EXTRAS_MAX
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
-from midge.mqtt.properties import CONTENT_TYPE, MAXIMUM_PACKET_SIZE, TOPIC_ALIAS_MAXIMUM, Properties
+from midge.mqtt.properties import MAXIMUM_PACKET_SIZE, TOPIC_ALIAS_MAXIMUM, Properties
 from midge.testing.pair import Peer, World
 
 TOPICS = ["a", "a/b", "a/c", "b", "$x/a", "ü/é"]
@@ -33,10 +35,26 @@ other_packets = st.one_of(
         packet_id=st.integers(1, 50),
     ),
     st.just(p.Pingreq()),
-    st.just(p.Publish("a", b"x", properties=Properties({CONTENT_TYPE: "text"}))),
+)
+with_properties = st.builds(
+    p.Publish,
+    topic=st.sampled_from(TOPICS),
+    payload=st.binary(max_size=30),
+    properties=st.sampled_from(
+        [
+            Properties.of(content_type="text"),
+            Properties.of(content_type="text", response_topic="r", correlation_data=b"7"),
+            Properties.of(message_expiry_interval=60),
+            Properties.of(payload_format_indicator=1),
+            Properties(user=[("k", "v"), ("k", "w")]),
+            Properties(user=[("k", "v" * 200)]),
+        ]
+    ),
 )
 # Runs of the same packet are what the lane is made for, so they must be common here.
-runs = st.tuples(st.one_of(plain_publishes, plain_publishes, other_packets), st.integers(1, 5))
+runs = st.tuples(
+    st.one_of(plain_publishes, plain_publishes, with_properties, other_packets), st.integers(1, 5)
+)
 traffic = st.lists(runs, min_size=1, max_size=12)
 subscriptions = st.lists(
     st.tuples(st.sampled_from(FILTERS), st.integers(0, 2), st.booleans()), min_size=1, max_size=4
@@ -114,6 +132,48 @@ def test_respelling_a_run_is_encoding_it_in_the_other_version(sent: list[p.Publi
     five = b"".join(encode(packet, 5) for packet in sent)
     assert respell(three, 4) == five
     assert respell(five, 5) == three
+
+
+def test_properties_that_came_before_take_the_lane() -> None:
+    world = World()
+    receiver = world.connect("r", version=5)
+    receiver.subscribe("a/#")
+    publisher = world.connect("p", version=5)
+    router = world.broker.router
+    data = encode(p.Publish("a/b", b"x", properties=Properties.of(content_type="text")), 5) * 10
+    for consumed in (0, len(data), len(data)):
+        assert router.fanout.forward_plain(data, 5, router, publisher.link, 0.0) == consumed
+    assert receiver.link.connection.out == [data, data]
+    older = world.connect("o", version=4)
+    older.subscribe("a/b")
+    assert router.fanout.forward_plain(data, 5, router, publisher.link, 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        Properties.of(message_expiry_interval=60),  # it counts down
+        Properties.of(topic_alias=1),  # it is between two ends of a connection
+        Properties(user=[("k", "v" * 200)]),  # its length takes two bytes
+    ],
+)
+def test_properties_that_change_or_are_long_take_the_long_way(properties: Properties) -> None:
+    world = World()
+    world.connect("r", version=5).subscribe("a/#")
+    publisher = world.connect("p", version=5)
+    router = world.broker.router
+    data = encode(p.Publish("a/b", b"x", properties=properties), 5) * 2
+    for _ in range(3):
+        assert router.fanout.forward_plain(data, 5, router, publisher.link, 0.0) == 0
+
+
+def test_no_more_properties_are_remembered_than_there_is_room_for() -> None:
+    world = World()
+    world.connect("r", version=5).subscribe("a/#")
+    publisher = world.connect("p", version=5)
+    for number in range(KNOWN_EXTRAS_MAX + 10):
+        publisher.send(p.Publish("a/b", b"x", properties=Properties.of(content_type=f"{number}")))
+    assert len(world.broker.router.fanout._known_extras) == 10
 
 
 def test_an_invalid_topic_in_the_lane_is_an_error_of_its_sender_alone() -> None:
