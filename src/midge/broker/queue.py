@@ -19,7 +19,7 @@ Sans-I/O, and no ``Consumer`` is called back but to be given a message.
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from midge.broker.pressure import Pressure
@@ -102,6 +102,7 @@ class Queue(Pressure):
         waiting: messages that nobody has, those that are delayed and those on the disk included.
         bytes: their weight.
         in_flight: messages that somebody has.
+        given: the highest number in the store of those that were given out.
         closed: it is no more.
         put_count, acknowledged, redelivered, refused, timed_out: what happened so far.
         unconfirmed: given to consumers that cannot acknowledge.
@@ -110,7 +111,9 @@ class Queue(Pressure):
     """
 
     __slots__ = (
+        "_changed",
         "_delayed",
+        "_due",
         "_first",
         "_given",
         "_keeper_waits",
@@ -130,6 +133,7 @@ class Queue(Pressure):
         "consumers",
         "dropped",
         "expired",
+        "given",
         "in_flight",
         "key",
         "late",
@@ -153,6 +157,7 @@ class Queue(Pressure):
         self.waiting = 0
         self.bytes = 0
         self.in_flight = 0
+        self.given = 0
         self.closed = False
         self._queues = queues
         self._plain: deque[Item] = deque()  # in the order in which they came
@@ -165,7 +170,9 @@ class Queue(Pressure):
         self._ring: deque[Consumer] = deque()
         self._room: list[Pending] = []
         self._ticket: Ticket | None = None
+        self._due = NEVER  # when the ticket comes up
         self._not_before = 0.0
+        self._changed = False
         self.put_count = 0
         self.acknowledged = 0
         self.redelivered = 0
@@ -182,6 +189,25 @@ class Queue(Pressure):
     def members(self) -> Sequence[Subscription]:
         """Those whose rights depend on the topic of a message: nobody."""
         return ()
+
+    def configure(self, settings: QueueSettings) -> None:
+        """Take other settings; who gets something because of them gets it at the next tick.
+
+        Leases that run are as long from their beginning as the new ones; what was given without
+        a lease stays without.
+        """
+        longer = settings.lease_s - self.settings.lease_s
+        if not settings.lease_s:
+            self._leases.clear()
+        elif longer:
+            for item in self._leases:
+                self._leases[item] += longer
+        self.settings = settings
+        if self.rejects():
+            self._queues.full[self] = None
+        self._changed = True
+        self._not_before = 0.0
+        self._watch()
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -205,7 +231,7 @@ class Queue(Pressure):
             priority: 0 to 9.
             delay_s: nobody gets it before that.
         """
-        if not self._make_room(now):
+        if not self._make_room(priority, now):
             return False
         age_max_s = self.settings.age_max_s
         if age_max_s and now + age_max_s < message.expires_at:
@@ -228,30 +254,58 @@ class Queue(Pressure):
                 heappush(self._first, item)
             else:
                 self._plain.append(item)
-            if ready_at or (message.expires_at != NEVER and self._ticket is None):
+            if ready_at and ready_at < self._due:
                 self._watch()
+            elif message.expires_at != NEVER:
+                self._watch_heads()
         self._count(message, now)
         if priority and not delay_s:
             self.serve(now)
         return True
 
-    def _make_room(self, now: float) -> bool:
-        """Whether one more message may be kept; the oldest may have to go for it."""
+    def _make_room(self, priority: int, now: float) -> bool:
+        """Whether one more message may be kept; others may have to go for it."""
         if not self.is_full() and not self._metrics.memory_full:
             return True
         if self.settings.full == REJECT or self._metrics.memory_full:
             self.rejected += 1
             return False
-        if self.settings.full == DROP_OLDEST:
-            item = self._next(now)
-            if item is not None:
+        while self.settings.full == DROP_OLDEST:
+            item = self._least(priority, now)
+            if item is None:
+                break
+            self._uncount(item)
+            if item.is_dead(now):
+                self._expire(item)
+            else:
                 self._finish(item)
                 self.dropped += 1
                 self._metrics.dropped_queue_full += 1
+            if not self.is_full():
                 return True
         self.dropped += 1
         self._metrics.dropped_queue_full += 1
         return False
+
+    def _least(self, priority: int, now: float) -> Item | None:
+        """Take out the oldest of those that count least, unless all are above ``priority``."""
+        if not self._plain:
+            self._load(now)
+        first, plain = self._first, self._plain
+        if plain and (not first or first[0].priority or plain[0].serial < first[0].serial):
+            return plain.popleft()  # beside those with a priority, without looking at them all
+        if not first:
+            return None
+        if not first[0].priority:
+            return heappop(first)
+        index = min(range(len(first)), key=lambda at: (first[at].priority, first[at].serial))
+        if first[index].priority > priority:
+            return None
+        item = first[index]
+        first[index] = first[-1]
+        first.pop()
+        heapify(first)
+        return item
 
     def is_full(self) -> bool:
         """Whether no more may wait."""
@@ -327,6 +381,7 @@ class Queue(Pressure):
         item.consumer = consumer
         if item.stored:
             self._queues.journal.given(self.key, item.serial)
+            self.given = max(self.given, item.serial)
         outcome = consumer.give(item, now)
         consumer.taken += 1
         if outcome == TAKEN:
@@ -334,8 +389,9 @@ class Queue(Pressure):
             self.in_flight += 1
             lease_s = self.settings.lease_s
             if lease_s:
-                self._leases[item] = now + lease_s
-                if self._ticket is None:
+                until = now + lease_s
+                self._leases[item] = until
+                if until < self._due:
                     self._watch()
             return
         item.consumer = None
@@ -355,6 +411,7 @@ class Queue(Pressure):
             if item is None:
                 break
             self._give_waiting(item, consumer, now)
+        self._watch_heads()
         self._relax(now)
 
     def _give_waiting(self, item: Item, consumer: Consumer, now: float) -> None:
@@ -369,6 +426,8 @@ class Queue(Pressure):
         """Take out the message that is given next."""
         while True:
             first = self._first
+            if first and not first[0].priority and not self._plain and self._paged:
+                self._load(now)  # older ones may be on the disk
             if first and (
                 first[0].priority or not self._plain or first[0].serial < self._plain[0].serial
             ):
@@ -398,9 +457,11 @@ class Queue(Pressure):
     def _relax(self, now: float) -> None:
         """There is more room than there was: tell those who wait for it."""
         settings = self.settings
-        if self.crowded and self.waiting * 4 <= settings.messages_max:
+        if self.crowded and (
+            self.waiting * 4 <= settings.messages_max or not settings.messages_max
+        ):
             self._uncrowd()
-        if self in self._queues.full and not self.is_full():
+        if self in self._queues.full and not self.rejects():
             del self._queues.full[self]
             room = self._room
             self._room = []
@@ -422,11 +483,14 @@ class Queue(Pressure):
 
     def welcome(self, consumer: Consumer, now: float) -> None:
         """A consumer may have credit again."""
+        self._stand(consumer)
+        if self._plain or self._first or self._paged:
+            self.serve(now)
+
+    def _stand(self, consumer: Consumer) -> None:
         if not consumer.standing and not consumer.gone:
             consumer.standing = True
             self._ring.append(consumer)
-        if self._plain or self._first or self._paged:
-            self.serve(now)
 
     def leave(self, consumer: Consumer, now: float) -> None:
         """A consumer goes; what it has it may still settle, until :meth:`take_back`."""
@@ -474,9 +538,7 @@ class Queue(Pressure):
     def _again(self, item: Item, why: str, now: float) -> None:
         """A message comes back: before all that came after it, or to the dead letters."""
         if self.closed:
-            self.dropped += 1
-            self._metrics.dropped_session_end += 1
-            return
+            return  # it was counted when the queue went
         limit = self.settings.deliveries_max
         if limit and item.deliveries >= limit:
             self._bury(item, f"given out {item.deliveries} times; {why}", now)
@@ -499,21 +561,41 @@ class Queue(Pressure):
         deadlines.cancel(self._ticket)
         self._ticket = deadlines.add(self)
 
+    def _watch_heads(self) -> None:
+        """Those that are next may be too old before anything else is due."""
+        due = self._due
+        if (self._plain and self._plain[0].message.expires_at < due) or (
+            self._first and self._first[0].message.expires_at < due
+        ):
+            self._watch()
+
     def next_deadline(self) -> float | None:
-        """When a lease or a delay ends, or the first message is too old."""
+        """When a lease or a delay ends, or the first message is too old.
+
+        Only :class:`Deadlines` asks: what it hears is when the ticket comes up.
+        """
         when = NEVER
-        if self._leases:
+        if self._changed:
+            when = 0.0
+        elif self._leases:
             when = next(iter(self._leases.values()))
         if self._delayed:
             when = min(when, self._delayed[0][0])
         for head in (self._plain, self._first):
             if head:
                 when = min(when, head[0].message.expires_at)
-        return None if when == NEVER else max(when, self._not_before)
+        if when != NEVER:
+            when = max(when, self._not_before)
+        self._due = when
+        return None if when == NEVER else when
 
     def tick(self, now: float) -> None:
         """Do what is due, at most a slice of it."""
         left = SLICE_ENTRIES
+        able: dict[Consumer, None] = {}  # perhaps
+        if self._changed:
+            self._changed = False
+            able.update(dict.fromkeys(self.consumers))
         while self._leases and left:
             item, until = next(iter(self._leases.items()))
             if until > now:
@@ -523,6 +605,7 @@ class Queue(Pressure):
             self.timed_out += 1
             self._release(item, consumer)
             self._again(item, f"{consumer.who()} was silent for {self.settings.lease_s:g} s", now)
+            able[consumer] = None  # to others sooner, but rather to it again than to nobody
             left -= 1
         while self._delayed and self._delayed[0][0] <= now and left:
             heappush(self._first, heappop(self._delayed)[2])
@@ -538,6 +621,8 @@ class Queue(Pressure):
             self._expire(item)
             left -= 1
         self._not_before = now + _STEP_S
+        for consumer in able:
+            self._stand(consumer)
         self.serve(now)
 
     # -- the store ----------------------------------------------------------------------------
@@ -555,6 +640,8 @@ class Queue(Pressure):
                 keeper.lost += self._paged
                 self.waiting -= self._paged
                 self._paged = 0
+                if not self.waiting:
+                    self.bytes = 0  # how much is lost nobody knows
             else:
                 keeper.hungry[self] = None  # not written yet, or the disk fails
             return False
@@ -605,7 +692,7 @@ class Queue(Pressure):
             size: the bytes of all.
             given: the last that was given out then.
         """
-        self._given = given
+        self.given = self._given = given
         self.waiting = len(rows) + paged
         self.bytes = size
         self._paged = paged

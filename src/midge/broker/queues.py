@@ -130,9 +130,9 @@ class Queues:
                 queue.key = self.journal.new_session()
         else:
             self._feed(queue, settings)
-            queue.settings = settings
+            queue.configure(settings)
         if queue.key:
-            self.journal.keep_queue(QueueRow(queue.key, name, settings.text()))
+            self.journal.keep_queue(QueueRow(queue.key, name, settings.text(), queue.given))
         return queue
 
     def _add(self, name: str, settings: QueueSettings) -> Queue:

@@ -91,6 +91,7 @@ class Changes:
             or self.subscriptions
             or self.references
             or self.queues
+            or self.given
         )
 
     def __len__(self) -> int:
