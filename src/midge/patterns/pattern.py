@@ -31,6 +31,8 @@ MALFORMED: Final = "malformed"
 UNWANTED: Final = "unwanted"
 TOO_MANY: Final = "too-many"
 REPLACED: Final = "replaced"
+TOO_LARGE: Final = "too-large"
+UNSENT: Final = "unsent"
 CAUSES: Final = {
     FULL: "the peer is at its high-water mark, and this type does not wait",
     NO_PEER: "nobody is there to have it, and this type does not wait",
@@ -42,6 +44,8 @@ CAUSES: Final = {
     UNWANTED: "no subscription of ours matches it, or this type takes nothing from this peer",
     TOO_MANY: "a subscription beyond what one peer may have; counted, not a message",
     REPLACED: "a later one took its place (CONFLATE)",
+    TOO_LARGE: "it does not fit into a datagram, or is larger than MAXMSGSIZE allows in one",
+    UNSENT: "the system refused to send the datagram",
 }
 
 
@@ -300,6 +304,10 @@ class Pattern:
             pipe.dropped[cause] = pipe.dropped.get(cause, 0) + count
             if pipe.paused:
                 self._relieve(pipe)
+
+    def count_dropped(self, pipe: Pipe, cause: str) -> None:
+        """The engine has dropped one message, on its way in or out."""
+        self._drop(pipe, cause)
 
     def _relieve(self, pipe: Pipe) -> None:
         """Have the engine read on from a paused pipe, if half of its room is free again."""

@@ -138,9 +138,8 @@ def test_two_connections_shake_hands_through_it(one: str, other: str, subprotoco
         conn.receive_data(peer_greeting(conn.settings, subprotocol), 0.0)
     for here, there in ((0, 1), (1, 0)):
         for message in ends[here][1].feed(ends[here][0].data_to_send()):
-            for event in ends[there][0].receive_data(
-                b"".join(ends[there][2].feed(message, True)), 0.0
-            ):
-                names.append(type(event).__name__)
+            frames = b"".join(ends[there][2].feed(message, True))
+            events = ends[there][0].receive_data(frames, 0.0)
+            names += [type(event).__name__ for event in events]
     assert names == ["Ready", "Ready"]
     assert {conn.version for conn, _, _ in ends} == {(2, 0) if subprotocol == BARE else (3, 0)}

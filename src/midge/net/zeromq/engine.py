@@ -24,6 +24,7 @@ from midge.net.zeromq.inproc import InprocListener, InprocWire, peer_metadata
 from midge.net.zeromq.listener import Listener
 from midge.net.zeromq.statistics import engine_stats
 from midge.net.zeromq.stream_wire import StreamWire
+from midge.net.zeromq.udp import UdpWire
 from midge.net.zeromq.wire import Wire
 from midge.net.zeromq.wires import STREAMS, WireMaker, is_raw
 from midge.patterns import monitor
@@ -125,6 +126,8 @@ class SocketEngine:
             SocketError: EINVAL, EPROTONOSUPPORT, EADDRINUSE, EADDRNOTAVAIL, ENODEV, ...
         """
         place = self._parse(endpoint)
+        if place.transport == "udp":
+            return self._open_udp(endpoint, place, True)
         try:
             listener = self._bind(endpoint, place)
         except SocketError as error:
@@ -159,12 +162,12 @@ class SocketEngine:
         place = self._parse(endpoint)
         if place.transport == "inproc":
             self._connect_inproc(endpoint, place.path)
-        elif place.transport not in STREAMS:
-            raise SocketError(errno.EPROTONOSUPPORT, f"cannot connect to {endpoint}")
+        elif place.transport == "udp":
+            self._open_udp(endpoint, place, False)
         else:
             if place.transport != "ipc" and (place.port == 0 or place.host == "*"):
                 raise SocketError(errno.EINVAL, f"{endpoint} is no endpoint to connect to")
-            pipe = self._new_pipe(endpoint, True)
+            pipe = self.new_pipe(endpoint, True)
             connector = Connector(self, endpoint, place, pipe, WireMaker(self, place, False))
             if not self.options.immediate:
                 self.pattern.attach(connector.pipe)  # which may say no
@@ -172,6 +175,29 @@ class SocketEngine:
             connector.start()
         self.last_endpoint = endpoint
         self.turn()
+
+    def _open_udp(self, endpoint: str, place: Endpoint, bound: bool) -> str:
+        wire = UdpWire(self, endpoint, place, bound)
+        assert wire.pipe is not None
+        self.pattern.attach(wire.pipe)
+        self._wires.add(wire)
+        if bound:
+            self.report(monitor.LISTENING, wire.fd, wire.endpoint)
+        self.last_endpoint = wire.endpoint
+        wire.start()
+        self.turn()
+        return wire.endpoint
+
+    def _close_udp(self, endpoint: str, bound: bool) -> bool:
+        """Take an endpoint of udp back; ``False``: there is none of that name."""
+        for wire in self._wires:
+            if not isinstance(wire, UdpWire) or wire.pipe is None or wire.bound != bound:
+                continue
+            if endpoint in (wire.endpoint, wire.wanted):
+                self._retire(wire.pipe, wire)
+                self.turn()
+                return True
+        return False
 
     def _parse(self, endpoint: str) -> Endpoint:
         if self._closing:
@@ -193,7 +219,8 @@ class SocketEngine:
                 listener.close()
                 self.turn()
                 return
-        raise SocketError(errno.ENOENT, f"{endpoint} is not bound")
+        if not self._close_udp(endpoint, True):
+            raise SocketError(errno.ENOENT, f"{endpoint} is not bound")
 
     def disconnect(self, endpoint: str) -> None:
         """Take one connect back; what is queued for it is still sent, as long as LINGER says.
@@ -217,7 +244,8 @@ class SocketEngine:
                 self.pattern.detach(end.pipe)
                 self.turn()
                 return
-        raise SocketError(errno.ENOENT, f"{endpoint} is not connected")
+        if not self._close_udp(endpoint, False):
+            raise SocketError(errno.ENOENT, f"{endpoint} is not connected")
 
     def _retire(self, pipe: Pipe, wire: StreamWire | None) -> None:
         """Take a pipe from the pattern while its wire may still have something to write."""
@@ -367,7 +395,8 @@ class SocketEngine:
         """Whether the wires speak no ZMTP."""
         return is_raw(self)
 
-    def _new_pipe(self, endpoint: str, connecting: bool) -> Pipe:
+    def new_pipe(self, endpoint: str, connecting: bool) -> Pipe:
+        """A pipe with the marks of the options, for a peer to come."""
         options = self.options
         pipe = Pipe(options.send_mark, options.receive_mark, connecting=connecting)
         pipe.endpoint = endpoint
@@ -397,7 +426,7 @@ class SocketEngine:
         pipe = wire.pipe
         if connector is None or pipe is None:
             self._handshake_over()
-            pipe = wire.pipe = self._new_pipe(wire.endpoint, False)
+            pipe = wire.pipe = self.new_pipe(wire.endpoint, False)
             fresh = True
         else:
             connector.succeeded()
@@ -410,6 +439,12 @@ class SocketEngine:
         if wire.address:
             pipe.metadata["Peer-Address"] = wire.address.encode("utf-8")
         self._introduce(pipe, wire, fresh)
+        wire.write()
+
+    def udp_ready(self, wire: UdpWire) -> None:
+        """Datagrams can be sent or received: there is no handshake to speak of."""
+        assert wire.pipe is not None
+        self._introduce(wire.pipe, wire, False)
         wire.write()
 
     def _introduce(self, pipe: Pipe, owner: StreamWire | InprocWire, fresh: bool) -> None:
@@ -485,7 +520,7 @@ class SocketEngine:
 
     def _connect_inproc(self, endpoint: str, name: str) -> None:
         wire = InprocWire(self, endpoint)
-        wire.pipe = self._new_pipe(endpoint, True)
+        wire.pipe = self.new_pipe(endpoint, True)
         wire.pipe.owner = wire
         if not self.options.immediate:
             self.pattern.attach(wire.pipe)  # which may say no
@@ -520,7 +555,7 @@ class SocketEngine:
             return
         fresh = pipe is None or self.options.immediate
         if pipe is None:
-            pipe = wire.pipe = self._new_pipe(wire.endpoint, False)
+            pipe = wire.pipe = self.new_pipe(wire.endpoint, False)
             self._inproc.add(wire)
         pipe.send_mark = _sum_of_marks(wire.send_mark, peer.receive_mark)
         pipe.receive_mark = _sum_of_marks(wire.receive_mark, peer.send_mark)
@@ -655,7 +690,8 @@ class SocketEngine:
     @property
     def bound_endpoints(self) -> list[str]:
         """Where it listens."""
-        return [listener.endpoint for listener in self._listeners]
+        datagrams = [one.endpoint for one in self._wires if isinstance(one, UdpWire) and one.bound]
+        return [listener.endpoint for listener in self._listeners] + datagrams
 
 
 def _sum_of_marks(one: int, other: int) -> int:

@@ -30,7 +30,16 @@ def os_error(error: OSError, what: str) -> SocketError:
 
 def new_socket(family: int, options: Options) -> socket.socket:
     """A non-blocking stream socket with what must be set before it is bound or connected."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    return _new_socket(family, socket.SOCK_STREAM, options)
+
+
+def new_datagram_socket(family: int, options: Options) -> socket.socket:
+    """The same for datagrams."""
+    return _new_socket(family, socket.SOCK_DGRAM, options)
+
+
+def _new_socket(family: int, kind: int, options: Options) -> socket.socket:
+    sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
         _set_buffers(sock, options)
