@@ -17,6 +17,7 @@ import pytest
 from midge.mqtt import packets as p
 from midge.mqtt.decode import decode_packet, packet_length
 from midge.mqtt.encode import encode
+from midge.net.websocket import _address_in
 from tests.certificates import Authority
 from tests.process import BrokerProcess, free_port
 
@@ -390,6 +391,25 @@ def test_the_address_that_a_proxy_names_is_the_clients(tmp_path: Path) -> None:
     with BrokerProcess(tmp_path, extra) as broker:
         ask(port, "Sec-WebSocket-Protocol: mqtt", "X-Forwarded-For: 192.0.2.7, 10.0.0.1")
         until(lambda: "New connection from 192.0.2.7:" in broker.log(), "the address")
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        (b"192.0.2.7", "192.0.2.7"),
+        (b" 192.0.2.7 , 10.0.0.1", "192.0.2.7"),
+        (b"2001:DB8::0:1", "2001:db8::1"),
+        (b"anybody, 192.0.2.7", None),
+        (b"", None),
+        (b"192.0.2.7:80", None),
+        (b"1" * 5000, None),
+        (b"\xff", None),
+    ],
+)
+def test_only_an_address_is_taken_for_one_from_x_forwarded_for(
+    header: bytes, address: str | None
+) -> None:
+    assert _address_in(header) == address
 
 
 def test_what_is_no_request_gets_an_answer_of_http(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Pings are answered, and the peer's goodbye as well. Every write is one frame.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from wsproto import ConnectionType, WSConnection
@@ -35,6 +36,19 @@ PROTOCOLS: Final = ("mqtt", "mqttv3.1")
 _NORMAL: Final = 1000
 _PROTOCOL_ERROR: Final = 1002
 _UNSUPPORTED: Final = 1003
+
+
+def _address_in(forwarded: bytes) -> str | None:
+    """The first address of ``X-Forwarded-For``; ``None`` where what stands there is none.
+
+    The header may have come from the client itself, and the address goes into the log, and tells
+    apart those who take turns: so it is not just any text.
+    """
+    first = forwarded.decode("latin-1").split(",")[0].strip()
+    try:
+        return str(ipaddress.ip_address(first))
+    except ValueError:
+        return None
 
 
 class WebSocketLayer(Layer):
@@ -127,7 +141,7 @@ class WebSocketLayer(Layer):
             return
         forwarded = headers.get(b"x-forwarded-for")
         if forwarded:
-            self._address = forwarded.decode("latin-1").split(",")[0].strip()
+            self._address = _address_in(forwarded)
         self.below.write(self._ws.send(AcceptConnection(subprotocol=chosen)))
         self.ready()
 
