@@ -10,7 +10,7 @@ from midge.broker.permission import barred as those_barred
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import Member
 from midge.config.queue_settings import DROP_NEWEST, QueueSettings
-from midge.store.base import QueueRow
+from midge.store.base import HELD, QUEUED, QueueRow
 
 if TYPE_CHECKING:
     from midge.broker.pressure import Pressure
@@ -61,8 +61,21 @@ class Group(Queue):
         if subscription.session.key and not self.key:
             self.key = self._queues.journal.new_session()
             self._queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
+            self._keep_waiting()
         self._resize(1)
         self.join(member, now)
+
+    def _keep_waiting(self) -> None:
+        """Store what waits already: its numbers are to be below those of what comes next."""
+        journal = self._queues.journal
+        self._first.sort()
+        for state, items in ((HELD, self._first), (QUEUED, self._plain)):
+            for item in items:
+                item.serial = journal.put(self.key, item.message, state, 0, 0.0)
+                item.stored = item.message.stored
+                if item.deliveries:
+                    journal.change(self.key, item.serial, item.deliveries, HELD)
+                self._last_serial = item.serial
 
     def remove(self, session: Session, now: float) -> None:
         """A member leaves; what it has not acknowledged, it may still."""

@@ -50,8 +50,10 @@ class MqttConsumer(Consumer):
         subscription = self.subscription
         item.address_to(subscription.qos, False, subscription.ids)
         if not subscription.qos:
-            subscription.outbox.deliver(item, now)
-            return DONE
+            outbox = subscription.outbox
+            dropped = outbox.dropped
+            outbox.deliver(item, now)
+            return DONE if outbox.dropped == dropped else UNFIT
         return TAKEN if subscription.outbox.send_item(item, now) else UNFIT
 
     def who(self) -> str:

@@ -184,9 +184,13 @@ class Queues:
             QueueError: it cannot be made.
         """
         queue = self.need(name)
-        self.unsubscribe(queue, subscription.session, now)
-        consumer = MqttConsumer(queue, subscription)
         outbox = subscription.outbox
+        for known in outbox.consumers or ():
+            if known.queue is queue and isinstance(known, MqttConsumer):
+                known.subscription = subscription  # what it has counts against the prefetch still
+                queue.welcome(known, now)
+                return
+        consumer = MqttConsumer(queue, subscription)
         if outbox.consumers is None:
             outbox.consumers = []
         outbox.consumers.append(consumer)
@@ -226,6 +230,10 @@ class Queues:
         if queue.name == name:
             self.metrics.dropped_dead += 1  # a dead letter that nobody takes either
             return
+        message = item.message
+        if message.properties is not None and (DEAD_QUEUE, name) in message.properties.user:
+            self.metrics.dropped_dead += 1  # it comes from there: it would go round for ever
+            return
         try:
             dead = self._by_name.get(name) or self.create(
                 name,
@@ -234,7 +242,6 @@ class Queues:
         except QueueError:
             self.metrics.dropped_dead += 1
             return
-        message = item.message
         properties = Properties()
         if message.properties is not None:
             properties.values = dict(message.properties.values)

@@ -10,6 +10,7 @@ from midge.config.queue_settings import QueueSettings
 from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
+from midge.store.memory import MemoryStore
 from midge.testing.pair import Peer, World
 
 LONG = 100_000
@@ -437,3 +438,136 @@ def test_the_last_member_takes_what_waits_with_it() -> None:
     world.advance(LONG + 1)
     assert world.broker.metrics.dropped_session_end == 1
     assert world.broker.router.subscriptions.shared_count == 0
+
+
+def test_a_lease_ends_in_time_whatever_was_due_before() -> None:
+    world = World()
+    configure(world, lease_s=30.0)
+    first = worker(world, "w1")
+    put(world, b"early")
+    (message,) = got(first)
+    first.send(p.Puback(message.packet_id))
+    world.advance(31)  # nothing is due then any more
+    put(world, b"tomorrow", queue_delay="80000")
+    put(world, b"job")
+    assert payloads(first) == [b"job"]
+    world.advance(31)
+    assert world.broker.queues.need("jobs").timed_out == 1
+
+
+def test_whoever_was_silent_gets_the_message_again_where_there_is_nobody_else() -> None:
+    world = World()
+    configure(world, lease_s=30.0, prefetch=1)
+    only = worker(world, "w")
+    put(world, b"job")
+    assert payloads(only) == [b"job"]
+    world.advance(31)
+    assert payloads(only) == [b"job"]
+
+
+def test_other_settings_count_at_once() -> None:
+    world = World()
+    configure(world, prefetch=1, lease_s=300.0)
+    first = worker(world, "w1")
+    put(world, *numbers(4))
+    assert payloads(first) == [b"0"]
+    configure(world, prefetch=3, lease_s=300.0)
+    world.advance(0)
+    assert payloads(first) == [b"1", b"2"]
+    configure(world, prefetch=3, lease_s=30.0)
+    world.advance(31)
+    assert world.broker.queues.need("jobs").timed_out == 3
+
+
+def test_a_queue_that_is_made_smaller_than_it_is_says_so_to_publishers() -> None:
+    world = World()
+    put(world, *numbers(4))
+    configure(world, messages_max=2)
+    assert put(world, b"more") == [0x97]
+    configure(world, messages_max=10)
+    assert put(world, b"more") == [0]
+
+
+def test_room_is_made_by_the_oldest_of_those_that_count_least() -> None:
+    world = World()
+    configure(world, messages_max=3, full="drop-oldest")
+    put(world, b"urgent", queue_priority="9")
+    put(world, *numbers(4))
+    put(world, b"soon", queue_priority="5")
+    assert payloads(worker(world, "w")) == [b"urgent", b"soon", b"3"]
+
+
+def test_a_large_message_makes_as_much_room_as_it_needs() -> None:
+    world = World()
+    configure(world, bytes_max=200, full="drop-oldest")
+    put(world, *numbers(10))
+    for _ in range(5):
+        put(world, b"x" * 300)
+    assert world.broker.queues.need("jobs").waiting == 1
+
+
+def test_whoever_subscribes_again_has_no_more_than_the_prefetch() -> None:
+    world = World()
+    configure(world, prefetch=2)
+    first = worker(world, "w")
+    put(world, *numbers(6))
+    assert payloads(first) == [b"0", b"1"]
+    first.subscribe("$queue/jobs", 1)
+    assert payloads(first) == []
+
+
+def test_a_message_too_large_for_a_consumer_at_qos_0_is_not_lost() -> None:
+    world = World()
+    small = world.connect("w", properties=Properties.of(maximum_packet_size=100))
+    small.subscribe("$queue/jobs", 0)
+    put(world, b"x" * 300)
+    assert payloads(small) == []
+    dead = world.broker.queues.get("jobs.dead")
+    assert dead is not None
+    assert dead.waiting == 1
+
+
+def test_dead_letters_do_not_go_in_circles() -> None:
+    world = World()
+    world.broker.queues.create("a", QueueSettings(dead="b"))
+    world.broker.queues.create("b", QueueSettings(dead="a"))
+    small = world.connect("w", properties=Properties.of(maximum_packet_size=100))
+    small.subscribe("$queue/a", 1)
+    small.subscribe("$queue/b", 1)
+    world.connect("p").publish("$queue/a", b"x" * 300, 1)
+    assert world.broker.metrics.dropped_dead == 1
+
+
+def test_what_a_deleted_queue_had_is_counted_once() -> None:
+    world = World()
+    first = worker(world, "w", window=1)
+    put(world, *numbers(3))
+    assert payloads(first) == [b"0"]
+    assert world.broker.queues.delete("jobs", world.clock.now()) == 3
+    first.drop()
+    assert world.broker.metrics.dropped_session_end == 3
+
+
+def test_what_waited_for_a_group_is_there_when_its_first_lasting_member_comes() -> None:
+    world = World(store=MemoryStore())
+    brief = world.connect("brief", properties=Properties.of(receive_maximum=1))
+    brief.subscribe("$share/g/t", 1)
+    publisher = world.connect("p")
+    for payload in numbers(6):
+        publisher.publish("t", payload, 1)
+    assert payloads(brief) == [b"0"]
+    lasting = world.connect(
+        "lasting",
+        clean_start=False,
+        properties=Properties.of(session_expiry_interval=LONG, receive_maximum=1),
+    )
+    lasting.send(p.Subscribe(1, [p.SubscribeTo("$share/g/t", 1)]))
+    (first,) = [one for one in lasting.take() if isinstance(one, p.Publish)]
+    assert first.payload == b"1"
+    world = World(store=world.store)
+    lasting = world.connect(
+        "lasting",
+        clean_start=False,
+        properties=Properties.of(session_expiry_interval=LONG),
+    )
+    assert sorted(payloads(lasting)) == numbers(6)[1:]
