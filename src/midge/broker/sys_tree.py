@@ -14,7 +14,9 @@ Where a number here means something else than Mosquitto's:
 * ``packet/out`` is what has not been given to the operating system.
 
 What Mosquitto has no name for stands below ``$SYS/broker/midge``: messages that were dropped and
-what was refused, by cause, once there is any.
+what was refused, by cause, once there is any; and of the store, ``store/failures`` (how often it
+could not be written), ``store/failing`` (1 while it cannot), ``store/lost`` (deliveries that were
+damaged in it) and ``store/waits`` (how often a publisher had to wait for the disk).
 """
 
 from __future__ import annotations
@@ -161,7 +163,22 @@ class SysTree:
         numbers |= {f"midge/refused/{cause}": n for cause, n in metrics.refused().items() if n}
         if metrics.throttled:
             numbers["midge/throttled"] = metrics.throttled
-        return numbers
+        return numbers | self._look_at_store()
+
+    def _look_at_store(self) -> dict[str, int]:
+        """What has gone wrong with the disk; nothing where nothing has."""
+        keeper = self._broker.keeper
+        if keeper is None:
+            return {}
+        numbers = {
+            "failures": keeper.failures,
+            "lost": keeper.lost,
+            "waits": keeper.delayed,
+        }
+        found = {f"midge/store/{name}": number for name, number in numbers.items() if number}
+        if keeper.failures:
+            found["midge/store/failing"] = int(keeper.journal.failing)
+        return found
 
     def _waiting(self) -> tuple[int, int, int, int]:
         """Messages that wait for clients and their bytes; pieces of output and their bytes.

@@ -27,7 +27,6 @@ class Durability:
 
     Attributes:
         batches, rows: how many were made safe.
-        failures: how often the disk refused.
     """
 
     def __init__(
@@ -47,7 +46,6 @@ class Durability:
         """
         self.batches = 0
         self.rows = 0
-        self.failures = 0
         self._keeper = keeper
         self._store = store
         self._now = now
@@ -117,7 +115,7 @@ class Durability:
 
     def _failed(self, error: StoreError) -> None:
         """Keep the batch, say so once, and try again in a while."""
-        self.failures += 1
+        self._keeper.failures += 1
         journal = self._keeper.journal
         if not journal.failing:
             journal.failing = True
@@ -133,10 +131,9 @@ class Durability:
             self._begin()
 
     async def close(self) -> None:
-        """Write what is left, and close the store.
+        """Write what is left, and close the store; where that fails, say so.
 
-        Raises:
-            StoreError: it could not be written.
+        Nothing of it was acknowledged: clients send it again.
         """
         while self._batch is not None and self._retry is None:
             await asyncio.sleep(0.001)
@@ -150,6 +147,10 @@ class Durability:
                     for _ in self._store.write(changes):
                         pass
             await self._loop.run_in_executor(self._thread, self._store.commit)
+        except StoreError as error:
+            self._complain(
+                f"Error: what was not acknowledged could not be written at the end: {error}."
+            )
         finally:
             self._thread.shutdown(wait=False)
             self._store.close()
