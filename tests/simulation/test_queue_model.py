@@ -85,7 +85,9 @@ class Taker(Consumer):
         return True
 
     def want(self) -> None:
-        self.wanted = True
+        prefetch = self.queue.settings.prefetch
+        if not prefetch or self.unacknowledged < prefetch:
+            self.wanted = True
 
     def give(self, item: Item, now: float) -> int:
         assert not self.gone

@@ -79,7 +79,11 @@ class Consumer:
         raise NotImplementedError
 
     def want(self) -> None:
-        """It was passed over for want of credit: have :meth:`Queue.welcome` called with it."""
+        """It was passed over for want of credit: have :meth:`Queue.welcome` called with it.
+
+        Not where it has as much as the prefetch allows: then the queue sees itself to it, once it
+        is rid of a message.
+        """
         raise NotImplementedError
 
     def give(self, item: Item, now: float) -> int:
@@ -525,6 +529,7 @@ class Queue(Pressure):
             consumer = item.consumer
             if consumer is not None and consumer.holder is holder:
                 self._release(item, consumer)
+                self._stand(consumer)
                 self._again(item, f"{consumer.who()} left with it", now)
         self.serve(now)
 

@@ -43,7 +43,9 @@ class MqttConsumer(Consumer):
 
     def want(self) -> None:
         """See :meth:`Consumer.want`."""
-        self.subscription.outbox.hungry = True
+        prefetch = self.queue.settings.prefetch
+        if not prefetch or self.unacknowledged < prefetch or not self.subscription.qos:
+            self.subscription.outbox.hungry = True
 
     def give(self, item: Item, now: float) -> int:
         """See :meth:`Consumer.give`."""

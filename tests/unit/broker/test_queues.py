@@ -571,3 +571,19 @@ def test_what_waited_for_a_group_is_there_when_its_first_lasting_member_comes() 
         properties=Properties.of(session_expiry_interval=LONG),
     )
     assert sorted(payloads(lasting)) == numbers(6)[1:]
+
+
+def test_a_lasting_consumer_that_comes_back_gets_its_messages_again() -> None:
+    world = World()
+    configure(world, prefetch=1)
+    lasting = Properties.of(session_expiry_interval=LONG)
+    only = world.connect("w", clean_start=False, properties=lasting)
+    only.subscribe("$queue/jobs", 1)
+    put(world, *numbers(2))
+    assert payloads(only) == [b"0"]
+    only.drop()
+    only = world.connect("w", clean_start=False, properties=lasting)
+    (message,) = got(only)
+    assert (message.payload, message.dup) == (b"0", True)
+    only.send(p.Puback(message.packet_id))
+    assert payloads(only) == [b"1"]
