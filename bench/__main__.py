@@ -32,7 +32,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m bench",
         description="Measure midge against the brokers of this machine; check every message.",
         epilog="The brokers are midge, mosquitto when there is one, and those named with --broker. "
-        "`python -m bench zmq` measures midge.zmq against pyzmq instead.",
+        "`python -m bench queues` runs the rows of queues and shared groups; `python -m bench zmq` "
+        "measures midge.zmq against pyzmq instead.",
     )
     parser.add_argument(
         "--only",
@@ -107,6 +108,8 @@ def main(words: Sequence[str] | None = None) -> int:
         from bench import zmq_table  # pyzmq is not needed for the rest
 
         return zmq_table.main(given[1:])
+    if given[:1] == ["queues"]:
+        given = ["--only", "shared group", "--only", "named queue", *given[1:]]
     options = parse(given)
     rows = chosen_rows(options.only)
     if options.list:

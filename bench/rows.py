@@ -2,7 +2,8 @@
 
 To add a row, add it to :data:`ROWS`; what the settings mean stands in ``load/load.c``. ``backlog``
 keeps what is under way to a receiver well below the queue limits of every broker, so that none has
-reason to drop a message.
+reason to drop a message. A named queue (``queue``) is compared with a shared group of a broker that
+has none.
 """
 
 from __future__ import annotations
@@ -85,6 +86,33 @@ ROWS: Final = (
     Row("QoS 0, fan-out to 100, 4 KiB", batch=16, backlog=64, payload=4096, subscribers=100),
     Row("shared group of 8, QoS 0", batch=64, backlog=4096, subscribers=8, shared=1),
     Row("shared group of 8, QoS 1", qos=1, batch=50, inflight=100, subscribers=8, shared=1),
+    Row(
+        "named queue, QoS 1, 1 consumer",
+        qos=1,
+        batch=50,
+        inflight=100,
+        subscribers=1,
+        shared=1,
+        queue=1,
+    ),
+    Row(
+        "named queue, QoS 1, 8 consumers",
+        qos=1,
+        batch=50,
+        inflight=100,
+        subscribers=8,
+        shared=1,
+        queue=1,
+    ),
+    Row(
+        "named queue, QoS 1, 64 consumers",
+        qos=1,
+        batch=50,
+        inflight=100,
+        subscribers=64,
+        shared=1,
+        queue=1,
+    ),
     Row("MQTT 5, QoS 0, 64 a write", version=5, batch=64, backlog=8192),
     Row("MQTT 5, QoS 0, a user property", version=5, properties=1, batch=64, backlog=8192),
     Row("MQTT 5, QoS 1, a user property", version=5, properties=1, qos=1, batch=50, inflight=100),

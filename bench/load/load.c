@@ -46,7 +46,7 @@ enum {
 
 static struct scheme scheme = {.publishers = 1, .topics = 1, .payload = 16, .version = 4};
 static long port = 1883, subscribers = 1, batch = 1, inflight = 20, backlog = 1024;
-static long pairs, shared, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
+static long pairs, shared, queue, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
 
 static const struct { const char *name; long *value, least, most; } settings[] = {
     {"port", &port, 1, 65535},
@@ -62,6 +62,7 @@ static const struct { const char *name; long *value, least, most; } settings[] =
     {"backlog", &backlog, 1, 1 << 24},
     {"pairs", &pairs, 0, 1},                           /* subscriber i hears publisher i, no other */
     {"shared", &shared, 0, 1},                         /* the subscribers are one shared group */
+    {"queue", &queue, 0, 1},                           /* with shared: a named queue of midge instead */
     {"wildcard", &wildcard, 0, 1},                     /* subscribe to bench/#, not to every topic */
     {"rate", &rate, 0, 100000},                        /* messages a second, one by one; 0: no limit */
     {"silence", &silence_ms, 1, 60000},                /* nothing came for so long: it is lost */
@@ -320,7 +321,7 @@ static uint64_t serve(int timeout_ms)
 
 static void subscribe(struct connection *c)
 {
-    const char *prefix = shared ? "$share/group/" : "";
+    const char *prefix = shared && !queue ? "$share/group/" : "";
     long first = pairs ? c->index : 0, last = pairs ? c->index + 1 : scheme.publishers;
     if (c->publishes || !scheme.publishers) {
         c->state = READY; /* without publishers, connections are all that is measured */
@@ -575,6 +576,7 @@ int main(int argc, char **argv)
     char line[64];
     for (int i = 1; i < argc; i++) set(argv[i]);
     scheme.shared = shared;
+    scheme.queue = queue;
     if (pairs && subscribers != scheme.publishers) fail("pairs need as many subscribers as publishers");
     if (rate && (scheme.publishers != 1 || copies > 1)) fail("latency is measured from one to one");
     scheme_prepare(&scheme);

@@ -24,7 +24,7 @@ enum { IDENTITY_SIZE = 16, NOISE_SHIFTS = 64, TOPIC_SIZE = 15, PAYLOAD_MAX = 1 <
 /* What all messages of a run have in common. */
 struct scheme {
     long publishers, topics, payload, qos, version, properties;
-    bool shared;
+    bool shared, queue;
     char *topic_names;   /* publishers * topics names of TOPIC_SIZE characters, no terminator */
     uint8_t *noise;      /* PAYLOAD_MAX + NOISE_SHIFTS bytes */
     uint8_t **seen;      /* shared: per publisher one bit per message */
@@ -64,7 +64,7 @@ static inline void scheme_prepare(struct scheme *s)
     s->topic_names = allocate((size_t)(s->publishers * s->topics), TOPIC_SIZE + 1);
     for (long i = 0; i < s->publishers * s->topics; i++) {
         char name[64];
-        snprintf(name, sizeof name, "bench/%03ld/%05ld", i / s->topics % 1000, i % s->topics % 100000);
+        snprintf(name, sizeof name, s->queue ? "$queue/%03ld%05ld" : "bench/%03ld/%05ld", i / s->topics % 1000, i % s->topics % 100000);
         memcpy(s->topic_names + i * TOPIC_SIZE, name, TOPIC_SIZE);
     }
     s->noise = allocate(PAYLOAD_MAX + NOISE_SHIFTS, 1);
