@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,42 @@ def test_wss_needs_a_certificate_to_be_bound(bench: Bench, options: dict[str, by
     with pytest.raises(zmq.ZMQError) as caught:
         bench.socket("PULL", **options).bind("wss://127.0.0.1:*")
     assert caught.value.errno == zmq.EINVAL
+
+
+@pytest.mark.parametrize(
+    "said", [b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", b"\x16\x03\x01\x00\x05what?"]
+)
+def test_who_speaks_no_tls_is_dropped(bench: Bench, pems: Pems, said: bytes) -> None:
+    pull, push = bench.socket("PULL", **pems.server), bench.socket("PUSH", **pems.client)
+    with pull.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL) as events:
+        events.rcvtimeo = PATIENCE_MS
+        pull.bind("wss://127.0.0.1:*")
+        endpoint = pull.last_endpoint.decode()
+        with socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2]))) as stranger:
+            stranger.sendall(said)
+            pull.poll(20)
+            assert events.recv_multipart()
+        pull.disable_monitor()
+    push.connect(endpoint)
+    push.send(b"still here")
+    assert pull.recv() == b"still here"
+
+
+def test_password_of_plain_is_asked_for_in_websockets(bench: Bench) -> None:
+    rep = bench.context.socket(zmq.REP)
+    rep.rcvtimeo = PATIENCE_MS
+    rep.bind("inproc://zeromq.zap.01")
+    pull = bench.socket("PULL", plain_server=True)
+    push = bench.socket("PUSH", plain_username=b"ann", plain_password=b"secret")
+    pull.bind("ws://127.0.0.1:*")
+    push.connect(pull.last_endpoint.decode())
+    request = rep.recv_multipart()
+    assert request[5:] == [b"PLAIN", b"ann", b"secret"]
+    rep.send_multipart([b"1.0", request[1], b"200", b"OK", b"ann", b""])
+    push.send(b"hello")
+    frame = pull.recv(copy=False)
+    assert (frame.bytes, frame["User-Id"]) == (b"hello", "ann")
+    rep.close(0)
 
 
 def test_a_radio_reaches_a_dish_by_datagrams(bench: Bench) -> None:
