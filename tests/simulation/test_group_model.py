@@ -105,7 +105,8 @@ class GroupModel(RuleBasedStateMachine):
     def group(self) -> Group:
         session = self.world.broker.sessions.get("anchor")
         assert session is not None
-        (consumer,) = session.outbox.consumers or ()
+        assert session.outbox.consumers is not None
+        (consumer,) = session.outbox.consumers
         assert isinstance(consumer.queue, Group)
         return consumer.queue
 
