@@ -61,11 +61,15 @@ class WireMaker:
                     errno.EPROTONOSUPPORT, f"a raw socket does not speak {place.transport}"
                 )
             _need_wsproto()
+            if not all("!" <= one <= "~" for one in place.host + place.path):
+                raise SocketError(
+                    errno.EINVAL, f"{place} has characters that no WebSocket can be asked for with"
+                )
             if place.transport == "wss":
                 self._prepare_tls(bound)
 
     def _prepare_tls(self, bound: bool) -> None:
-        from midge.net.zeromq.ws_tls import client_context, server_context
+        from midge.net.zeromq.ws_tls import TlsEnd, client_context, server_context
 
         options = self._engine.options
         if bound:
@@ -73,6 +77,12 @@ class WireMaker:
         else:
             self._context = client_context(options)
             self._hostname = options.wss_hostname or self._place.host
+            try:
+                TlsEnd(self._context, self._hostname)
+            except ValueError as error:
+                raise SocketError(
+                    errno.EINVAL, f"{self._hostname!r} is no name to verify: {error}"
+                ) from None
 
     def make(
         self, sock: socket.socket, endpoint: str, address: str, connector: Connector | None

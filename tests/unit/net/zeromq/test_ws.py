@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -316,3 +317,11 @@ def test_without_wsproto_the_error_says_what_to_install(
     pull = blocking("PULL")
     with pytest.raises(SocketError, match=r"midge\[ws\]"):
         pull.call(pull.engine.bind, "ws://127.0.0.1:*")
+
+
+@pytest.mark.parametrize("endpoint", ["ws://127.0.0.1:9/a b", "ws://h\u00f6st:9", "wss://.x:9"])
+def test_what_cannot_be_asked_for_is_an_error_at_once(blocking: Make, endpoint: str) -> None:
+    push = blocking("PUSH")
+    with pytest.raises(SocketError) as caught:
+        push.call(push.engine.connect, endpoint)
+    assert caught.value.errno == errno.EINVAL
