@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from midge.auth.base import ALLOWED, Pending
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import MqttConsumer
-from midge.config.queue_settings import DROP_OLDEST, QueueSettings, name_fault
+from midge.config.queue_settings import DROP_OLDEST, QueueSettings, name_fault, parse_queue
 from midge.errors import MidgeError
 from midge.limits import QUEUES_MAX
 from midge.message import NEVER, Message
@@ -20,6 +20,8 @@ from midge.store.base import QueueRow
 from midge.topics.filters import QUEUE_PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from midge.auth.base import Authorizer
     from midge.broker.deadlines import Deadlines
     from midge.broker.keeper import Keeper
@@ -134,6 +136,23 @@ class Queues:
         if queue.key:
             self.journal.keep_queue(QueueRow(queue.key, name, settings.text(), queue.given))
         return queue
+
+    def declare(self, lines: Iterable[str]) -> list[str]:
+        """Make, or change, what the configuration names: lines for :func:`parse_queue`.
+
+        Queues that it names no more stay, because their messages are somebody's.
+
+        Returns:
+            What went wrong with which queue.
+        """
+        faults = []
+        for line in lines:
+            name, settings = parse_queue(line)
+            try:
+                self.create(name, settings)
+            except QueueError as error:
+                faults.append(f"the queue {name} cannot be made: {error}")
+        return faults
 
     def _add(self, name: str, settings: QueueSettings) -> Queue:
         queue = Queue(name, QueueSettings(), self)

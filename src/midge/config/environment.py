@@ -31,7 +31,9 @@ PREFIX: Final = "MIDGE_"
 #: Mosquitto's one variable, which also outweighs its file.
 MOSQUITTO: Final = "MOSQUITTO_PERSISTENCE_LOCATION"
 #: Options with several values.
-REPEATED: Final = frozenset({"log_dest", "log_type", "websockets_origin", "zmtp_user_queue"})
+REPEATED: Final = frozenset(
+    {"log_dest", "log_type", "queue", "websockets_origin", "zmtp_user_queue"}
+)
 
 #: Variables that are no options: of the package itself, and of its tests.
 _OTHERS: Final = re.compile(r"MIDGE_(PURE|TEST_.*)")
@@ -159,6 +161,8 @@ def _values(reader: Reader, name: str, value: str, place: Place) -> list[str]:
         reader.log_destinations, reader.settings.log_file = None, None
     elif name == "log_type":
         reader.log_types = None
+    elif name == "queue":
+        reader.settings.queues = ()
     elif place.listener is not None:
         if name == "zmtp_user_queue":
             place.listener.zmtp_user_queues = ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from midge.config.place import Place, Where
 from midge.config.plugins import PluginSettings
-from midge.config.queue_settings import name_fault
+from midge.config.queue_settings import name_fault, parse_queue
 from midge.config.settings import ListenerSettings, Settings
 from midge.config.values import (
     Fault,
@@ -26,6 +26,7 @@ from midge.config.values import (
     read_word,
     unsupported,
 )
+from midge.errors import ConfigError
 from midge.topics.names import is_topic
 
 if TYPE_CHECKING:
@@ -121,6 +122,19 @@ def _user_queue(reader: Reader, given: Given) -> None:
     if not user.strip() or name_fault(queue):
         raise invalid(given.name, text)
     given.owner.zmtp_user_queues = (*given.owner.zmtp_user_queues, text)
+
+
+def _queue(reader: Reader, given: Given) -> None:
+    """``queue NAME [from FILTER]... [SETTING=VALUE]...``, any number of times."""
+    text = read_text(given.line, given.name)
+    try:
+        name, _ = parse_queue(text)
+    except ConfigError as error:
+        raise Fault(f"Error: Invalid '{given.name}' value ({text}): {error}.") from None
+    queues = reader.settings.queues
+    if any(line.split(" ", 1)[0] == name for line in queues):
+        raise Fault(f"Error: Duplicate '{given.name}' value in configuration ({name}).")
+    reader.settings.queues = (*queues, text)
 
 
 def _socket_domain(reader: Reader, given: Given) -> None:
@@ -444,6 +458,7 @@ FORMS: Final[dict[str, Form]] = {
     "port": _port,
     "protocol": _protocol,
     "psk_file": _psk_file,
+    "queue": _queue,
     "retain_expiry_interval": _retain_expiry,
     "retry_interval": _retry_interval,
     "socket_domain": _socket_domain,

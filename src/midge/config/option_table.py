@@ -156,6 +156,8 @@ jwt_username_claim           text     sub          security works r jwt_username
     The claim of a token that names the user.
 log_format                   own      text         general  works r log_format
     Form of the log: text, or json for one object a line.
+queue                        own      -            general  works r queues
+    A queue: its name, from which topic filters it is filled, and its settings.
 rate_limit_bytes             int      0            general  works r rate_limit_bytes
     Bytes that are read of one client in a second; 0 for no limit.
 rate_limit_messages          int      0            general  works r rate_limit_messages

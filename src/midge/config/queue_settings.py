@@ -95,6 +95,19 @@ def parse_settings(text: str) -> QueueSettings:
     return QueueSettings(tuple(filters), **values)  # type: ignore[arg-type]
 
 
+def parse_queue(line: str) -> tuple[str, QueueSettings]:
+    """The name and the settings of ``queue NAME [from FILTER]... [SETTING=VALUE]...``.
+
+    Raises:
+        ConfigError: what is wrong with which word.
+    """
+    name, _, rest = line.strip().partition(" ")
+    fault = name_fault(name)
+    if fault:
+        raise ConfigError(fault)
+    return name, parse_settings(rest)
+
+
 def _filter(filter: str) -> str:
     if not filter:
         raise ConfigError("`from` needs a topic filter")

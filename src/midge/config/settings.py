@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from midge.config.queue_settings import parse_queue
 from midge.config.security import SecuritySettings
 from midge.config.tls import TlsSettings
 from midge.errors import ConfigError
@@ -66,6 +67,7 @@ class Settings(SecuritySettings):
         memory_bytes_max: bytes of memory above which nothing more is kept; 0 for no limit.
         rate_limit_messages, rate_limit_bytes: messages, and bytes, that are read of one client in a
             second; 0 for no limit.
+        queues: queues that are there from the start, each a line as :func:`parse_queue` reads it.
         connect_rate_limit: connections that are taken of one address in a second; 0 for no limit.
         connect_timeout_s: how long a new connection may take to send its CONNECT.
         allow_anonymous: what goes for listeners that do not say; ``None``: see
@@ -135,6 +137,7 @@ class Settings(SecuritySettings):
     upgrade_outgoing_qos: bool = False
     set_tcp_nodelay: bool = False
     packet_buffer_bytes: int = 4096
+    queues: tuple[str, ...] = ()
     sys_interval_s: int = 10
     connection_messages: bool = True
     log_destinations: frozenset[str] = frozenset({"stderr"})
@@ -165,6 +168,8 @@ class Settings(SecuritySettings):
         _within("max_keepalive_s", self.max_keepalive_s, 0, _UINT16_MAX)
         _within("persistent_client_expiration_s", self.persistent_client_expiration_s, 0)
         _within("sys_interval_s", self.sys_interval_s, 0, _UINT16_MAX)
+        for line in self.queues:
+            parse_queue(line)
         if self.persistence_sync not in ("full", "normal", "off"):
             raise ConfigError(
                 f"persistence_sync must be full, normal or off, not {self.persistence_sync!r}"

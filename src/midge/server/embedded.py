@@ -72,6 +72,8 @@ class Broker:
         sockets = open_tcp(self._host, self._port)
         narrator = Narrator.to_logging(logging.getLogger("midge"))
         server = MqttServer(self._settings, narrator)
+        for fault in server.broker.queues.declare(self._settings.queues):
+            narrator.log.error(f"Error: {fault}.")
         try:
             self._secure(server, narrator.log)
         except BaseException:

@@ -115,6 +115,7 @@ class Reload:
         service = self._service
         settings = service.server.broker.settings
         rates = [getattr(settings, name) for name in _RATES]
+        self._take_queues(settings.queues, plan.settings.queues)
         for field in dataclasses.fields(settings):  # everybody holds on to this object
             setattr(settings, field.name, getattr(plan.settings, field.name))
         configuration.settings = settings
@@ -129,6 +130,21 @@ class Reload:
             for client in list(service.server.clients):
                 client.rates_changed(now)
         service.upkeep.begin()
+
+    def _take_queues(self, old: tuple[str, ...], new: tuple[str, ...]) -> None:
+        """Make and change queues; those that are no longer named stay, with their messages."""
+        log = self._service.log
+        changed = [line for line in new if line not in old]
+        for fault in self._service.server.broker.queues.declare(changed):
+            log.error(f"Error: {fault}.")
+        names = {line.split(" ", 1)[0] for line in new}
+        for line in old:
+            name = line.split(" ", 1)[0]
+            if name not in names:
+                log.warning(
+                    f"Warning: The queue {name} is no longer in the configuration; it stays as it "
+                    "is, because its messages are somebody's."
+                )
 
     def _take_listeners(self, configuration: Configuration, plan: ReloadPlan) -> None:
         """Update listeners in place; the configuration has the objects in use from here on."""

@@ -145,6 +145,8 @@ class Service:
             return EXIT_CONFIG
         if settings.persistence and not self._keep_state():
             return EXIT_FAILED
+        for fault in self.server.broker.queues.declare(settings.queues):
+            self.log.error(f"Error: {fault}.")
         self.upkeep.begin()
         return EXIT_OK
 

@@ -378,6 +378,19 @@ async def test_global_max_connections_counts_those_of_all_listeners() -> None:
             writer.close()
 
 
+@effect("queue")
+def test_queue_is_there_from_the_start_and_is_filled() -> None:
+    one = world(f"{LISTENER}queue orders from shop/+/orders messages_max=2 full=drop-oldest")
+    broker = one.broker
+    assert broker.queues.declare(broker.settings.queues) == []
+    publisher = one.connect("p")
+    for number in range(3):
+        publisher.publish("shop/1/orders", b"%d" % number, 1)
+    worker = one.connect("w")
+    worker.subscribe("$queue/orders", 1)
+    assert [message.payload for message in worker.messages()] == [b"1", b"2"]
+
+
 # -- none is forgotten -----------------------------------------------------------------------------
 
 

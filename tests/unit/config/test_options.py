@@ -52,7 +52,7 @@ connect_rate_limit log_format rate_limit_bytes rate_limit_messages
 acl_refuse_subscribe authenticators authorizers http_auth_acl_url http_auth_cache http_auth_params
 http_auth_response http_auth_superuser_url http_auth_timeout http_auth_user_url jwt_algorithms
 jwt_audience jwt_disconnect_on_expiry jwt_issuer jwt_key_file jwt_key_url jwt_username_claim
-persistence_sync
+persistence_sync queue
 zmtp_curve_keys zmtp_curve_secret zmtp_mechanism zmtp_queue zmtp_user_queue
 """
 

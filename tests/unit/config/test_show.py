@@ -102,6 +102,7 @@ _OWN = {
     "log_type": st.sampled_from(["all", "none", "debug", "error", "websockets"]),
     "persistence_sync": st.sampled_from(["off", "normal"]),
     "protocol": st.just("mqtt"),
+    "queue": st.just("orders from shop/+/orders full=drop-oldest"),
     "zmtp_mechanism": st.sampled_from(["plain", "curve"]),
     "zmtp_user_queue": st.sampled_from(["ann jobs", "a b c"]),
     "socket_domain": st.sampled_from(["ipv4", "ipv6"]),
