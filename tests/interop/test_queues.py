@@ -6,6 +6,8 @@ have done before they acknowledge it, a line for each message.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -20,6 +22,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from midge.mqtt import packets as p
+from midge.mqtt.connection import CLIENT, Connection
 from tests.process import BrokerProcess
 
 #: A worker that takes from a queue, writes down what it has done, and acknowledges by hand; with
@@ -197,3 +201,72 @@ def test_mosquittos_clients_share_a_queue(broker: BrokerProcess, tmp_path: Path)
             worker.wait(10)
     found = [line for paper in papers for line in paper.read_text().splitlines()]
     assert sorted(found, key=int) == numbers(0, 40)
+
+
+class BareWorkers:
+    """Many workers on bare sockets in one process; every tenth leaves with what it was given."""
+
+    def __init__(self, port: int, wanted: int) -> None:
+        self.port = port
+        self.wanted = wanted
+        self.subscribed = 0
+        self.everybody = asyncio.Event()
+        self.finished = asyncio.Event()
+        self.given: set[bytes] = set()
+        self.done: list[bytes] = []
+        self.unmarked: list[bytes] = []
+
+    async def work(self, number: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            await self.talk(number, reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def talk(
+        self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connection = Connection(CLIENT, 5)
+        connection.send(p.Connect(f"thousand{number}", 5, True, 0), 0.0)
+        connection.send(p.Subscribe(1, [p.SubscribeTo("$queue/thousand", 1)]), 0.0)
+        writer.writelines(connection.data_to_send())
+        leaves = number % 10 == 0
+        while not self.finished.is_set() and (data := await reader.read(65536)):
+            for packet in connection.receive_data(data, 0.0):
+                if isinstance(packet, p.Suback):
+                    self.subscribed += 1
+                    if self.subscribed == 1000:
+                        self.everybody.set()
+                elif isinstance(packet, p.Publish):
+                    self.take(packet)
+                    if leaves:
+                        return
+                    self.done.append(packet.payload)
+                    connection.send(p.Puback(packet.packet_id), 0.0)
+            writer.writelines(connection.data_to_send())
+            if len(set(self.done)) == self.wanted:
+                self.finished.set()
+
+    def take(self, message: p.Publish) -> None:
+        if message.payload in self.given and not message.dup:
+            self.unmarked.append(message.payload)
+        self.given.add(message.payload)
+
+
+async def test_a_thousand_workers_do_each_message_once(broker: BrokerProcess) -> None:
+    workers = BareWorkers(broker.port, 3000)
+    tasks = [asyncio.create_task(workers.work(number)) for number in range(1000)]
+    producer = Producer(broker.port)
+    try:
+        await asyncio.wait_for(workers.everybody.wait(), 30)
+        producer.publish("$queue/thousand", numbers(0, 3000))
+        await asyncio.wait_for(workers.finished.wait(), 30)
+    finally:
+        producer.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(map(int, workers.done)) == list(range(3000))
+    assert workers.unmarked == []
