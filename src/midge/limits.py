@@ -104,6 +104,17 @@ JWT_LEEWAY_S: Final = 10
 READ_BYTES: Final = 262_144
 #: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
 REST_READS_MAX: Final = 64
+#: ``$CONTROL/queue/v1``: bytes and commands of a request, requests that wait, queues or consumers
+#: that are listed in one answer, messages that are shown and bytes of each, messages a slice.
+CONTROL_REQUEST_BYTES_MAX: Final = 65_536
+CONTROL_COMMANDS_MAX: Final = 100
+CONTROL_REQUESTS_MAX: Final = 16
+CONTROL_LIST_MAX: Final = 1000
+CONTROL_PEEK_MAX: Final = 100
+CONTROL_PEEK_BYTES_MAX: Final = 4096
+CONTROL_SLICE: Final = 250
+#: How long a request rests between two slices.
+CONTROL_PAUSE_S: Final = 0.001
 #: Property sections that the fast lane remembers; then it forgets all and begins again.
 KNOWN_EXTRAS_MAX: Final = 1024
 #: Unsent bytes of one receiver above which its publishers are read more slowly.

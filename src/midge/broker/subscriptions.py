@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from midge.broker.groups import Group
 from midge.broker.session import Session, Subscription
@@ -10,6 +10,7 @@ from midge.topics.filters import QUEUE_PREFIX, queue_name, split_shared
 from midge.topics.trie import FilterTree
 
 if TYPE_CHECKING:
+    from midge.broker.control import QueueControl
     from midge.broker.queue import Queue
     from midge.broker.queues import Queues
 
@@ -90,6 +91,11 @@ class Subscriptions:
         self.fed_count += 1
         self._groups.add(filter, QUEUE_PREFIX + queue.name, queue)
         self.changed.append(filter)
+
+    def add_control(self, control: QueueControl) -> None:
+        """Have what is published to its topic given to it, as if it were a queue."""
+        self.fed_count += 1
+        self._groups.add(control.name, control.name, cast("Queue", control))
 
     def remove_queue(self, filter: str, queue: Queue) -> None:
         """End that."""

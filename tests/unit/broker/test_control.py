@@ -1,0 +1,237 @@
+"""``$CONTROL/queue/v1``: queues are made, looked into, emptied and removed by messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from midge.broker.control import RESPONSE, TOPIC
+from midge.config.queue_settings import QueueSettings
+from midge.limits import CONTROL_COMMANDS_MAX, CONTROL_REQUESTS_MAX, CONTROL_SLICE
+from midge.message import Message
+from midge.mqtt.properties import Properties
+from midge.store.memory import MemoryStore
+from midge.testing.pair import World
+
+
+class Admin:
+    """A client that gives orders."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.peer = world.connect("admin")
+        self.peer.subscribe(RESPONSE)
+
+    def send(self, *commands: dict[str, Any]) -> None:
+        self.peer.publish(TOPIC, json.dumps({"commands": commands}).encode(), 1)
+
+    def ask(self, command: str, **values: Any) -> Any:
+        """The answer to one command."""
+        self.send({"command": command, **values})
+        self.world.advance(0.5)
+        (response,) = self.responses()
+        assert response["command"] == command
+        return response
+
+    def do(self, command: str, **values: Any) -> Any:
+        """The same, of one that can be done: its data."""
+        response = self.ask(command, **values)
+        assert "error" not in response, response
+        return response.get("data", {})
+
+    def responses(self) -> list[Any]:
+        (message,) = self.peer.messages()
+        assert message.topic == RESPONSE
+        found: list[Any] = json.loads(message.payload)["responses"]
+        return found
+
+
+@pytest.fixture
+def admin() -> Admin:
+    return Admin(World())
+
+
+def fill(world: World, name: str, count: int) -> None:
+    """Put messages into a queue, past the wire."""
+    queue = world.broker.queues.need(name)
+    for number in range(count):
+        queue.put(Message(f"$queue/{name}", b"%d" % number, 1), world.clock.now())
+
+
+def test_a_queue_is_made_changed_and_removed(admin: Admin) -> None:
+    assert admin.do("createQueue", queue="orders", settings="from shop/# prefetch=1") == {
+        "settings": "from shop/# prefetch=1"
+    }
+    admin.peer.publish("shop/1", b"x", 1)
+    queue = admin.world.broker.queues.get("orders")
+    assert queue is not None
+    assert queue.waiting == 1
+    admin.do("createQueue", queue="orders", settings="lease_s=5")
+    assert queue.settings == QueueSettings(lease_s=5.0)
+    assert queue.waiting == 1
+    assert admin.do("deleteQueue", queue="orders")["removed"] >= 0
+    assert admin.world.broker.queues.get("orders") is None
+    assert admin.ask("deleteQueue", queue="orders")["error"] == "there is no queue 'orders'"
+
+
+def test_queues_are_listed_by_the_page(admin: Admin) -> None:
+    for number in range(5):
+        admin.do("createQueue", queue=f"q{number}")
+    fill(admin.world, "q1", 3)
+    assert admin.do("listQueues", offset=1, count=2) == {
+        "totalCount": 5,
+        "queues": [
+            {"queue": "q1", "waiting": 3, "inFlight": 0, "consumers": 0},
+            {"queue": "q2", "waiting": 0, "inFlight": 0, "consumers": 0},
+        ],
+    }
+
+
+def test_a_queue_is_shown_with_its_counters_and_consumers(admin: Admin) -> None:
+    world = admin.world
+    worker = world.connect("worker")
+    worker.subscribe("$queue/jobs", 1)
+    fill(world, "jobs", 3)
+    world.settle()
+    found = admin.do("getQueue", queue="jobs")
+    assert (found["waiting"], found["inFlight"], found["put"]) == (0, 3, 3)
+    assert found["totalConsumers"] == 1
+    (consumer,) = found["consumers"]
+    assert "worker" in consumer["name"]
+    assert (consumer["unacknowledged"], consumer["taken"]) == (3, 3)
+
+
+def test_messages_are_looked_at_and_stay(admin: Admin) -> None:
+    publisher = admin.world.connect("p")
+    extras = Properties(user=[("queue-priority", "3")])
+    publisher.publish("$queue/jobs", "grüße".encode(), 1)
+    publisher.publish("$queue/jobs", b"\xff\x00", 1, properties=extras)
+    publisher.publish("$queue/jobs", b"x" * 5000, 1)
+    found = admin.do("peekQueue", queue="jobs", count=10)["messages"]
+    assert [one.get("payload", one.get("payloadBase64"))[:5] for one in found] == [
+        "/wA=",
+        "grüße",
+        "xxxxx",
+    ]
+    assert found[0]["priority"] == 3
+    assert found[0]["userProperties"] == [["queue-priority", "3"]]
+    assert (found[2]["bytes"], found[2]["cut"], len(found[2]["payload"])) == (5000, True, 4096)
+    assert admin.do("getQueue", queue="jobs")["waiting"] == 3
+
+
+@pytest.mark.parametrize("count", [0, 1, CONTROL_SLICE, 3 * CONTROL_SLICE + 1])
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_queue_is_emptied_a_slice_in_a_turn(count: int, durable: bool) -> None:
+    world = World(store=MemoryStore() if durable else None)
+    admin = Admin(world)
+    admin.do("createQueue", queue="jobs", settings="messages_max=0")
+    fill(world, "jobs", count)
+    world.settle()
+    queue = world.broker.queues.get("jobs")
+    assert queue is not None
+    admin.send({"command": "purgeQueue", "queue": "jobs"})
+    assert queue.waiting == max(count - CONTROL_SLICE, 0)
+    world.advance(0.5)
+    assert queue.waiting == 0
+    (response,) = admin.responses()
+    assert response["data"] == {"removed": count}
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_messages_are_moved_in_their_order(durable: bool) -> None:
+    world = World(store=MemoryStore() if durable else None)
+    admin = Admin(world)
+    fill(world, "old", 600)
+    world.settle()
+    admin.send({"command": "moveQueue", "queue": "old", "to": "new", "count": 550})
+    world.advance(0.5)
+    assert admin.responses()[0]["data"] == {"moved": 550}
+    old, new = (world.broker.queues.get(name) for name in ("old", "new"))
+    assert old is not None
+    assert new is not None
+    assert (old.waiting, new.waiting) == (50, 550)
+    worker = world.connect("worker")
+    worker.subscribe("$queue/new", 1)
+    assert [int(message.payload) for message in worker.messages()][:16] == list(range(16))
+
+
+def test_no_more_is_moved_than_there_is_room_for(admin: Admin) -> None:
+    fill(admin.world, "old", 10)
+    admin.do("createQueue", queue="new", settings="messages_max=4")
+    assert admin.do("moveQueue", queue="old", to="new") == {"moved": 4, "full": True}
+    assert admin.do("getQueue", queue="old")["waiting"] == 6
+
+
+def test_only_who_asked_gets_the_answer(admin: Admin) -> None:
+    other = admin.world.connect("other")
+    other.subscribe(RESPONSE)
+    silent = admin.world.connect("silent")
+    silent.publish(TOPIC, b'{"commands": [{"command": "listQueues"}]}', 1)
+    assert admin.do("listQueues") == {"totalCount": 0, "queues": []}
+    assert other.messages() == []
+    silent.expect_nothing()
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (b"", "the request is no JSON"),
+        (b"\xff", "the request is no JSON"),
+        (b"[" * 50_000, "the request is no JSON"),
+        (b"[]", 'a request is {"commands"'),
+        (b'{"commands": [1]}', 'a request is {"commands"'),
+        (b'{"commands": [{}]}', "None is no command; known are: createQueue"),
+        (b'{"commands": [{"command": "listQueues", "count": -1}]}', "count is no whole number"),
+        (b'{"commands": [{"command": "createQueue"}]}', "queue is missing, or no text"),
+        (b'{"commands": [{"command": "createQueue", "queue": "a/b"}]}', "no name of a queue"),
+        (
+            b'{"commands": [{"command": "createQueue", "queue": "a", "settings": "x=1"}]}',
+            "is no setting of a queue",
+        ),
+        (b'{"commands": [{"command": "purgeQueue", "queue": "a"}]}', "there is no queue 'a'"),
+        (b'{"commands": [{"command": "moveQueue", "queue": "a", "to": "b"}]}', "no queue 'a'"),
+        (b" " * 70_000, "a request has at most"),
+        (
+            json.dumps({"commands": [{}] * (CONTROL_COMMANDS_MAX + 1)}).encode(),
+            "a request has at most",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_told(admin: Admin, payload: bytes, error: str) -> None:
+    admin.peer.publish(TOPIC, payload, 1)
+    assert error in admin.responses()[0]["error"]
+
+
+def test_answers_carry_what_their_commands_carried(admin: Admin) -> None:
+    admin.send(
+        {"command": "createQueue", "queue": "a", "correlationData": "1"},
+        {"command": "flyQueue", "correlationData": 2},
+        {"command": "listQueues"},
+    )
+    first, second, third = admin.responses()
+    assert first["correlationData"] == "1"
+    assert second["correlationData"] == 2
+    assert "error" in second
+    assert third["data"]["totalCount"] == 1
+
+
+def test_more_requests_than_can_wait_are_refused(admin: Admin) -> None:
+    admin.do("createQueue", queue="jobs", settings="messages_max=0")
+    fill(admin.world, "jobs", 10 * CONTROL_SLICE)
+    admin.send({"command": "purgeQueue", "queue": "jobs"})
+    for _ in range(CONTROL_REQUESTS_MAX):
+        admin.send({"command": "listQueues"})
+    assert "too many requests wait" in admin.responses()[0]["error"]
+    admin.world.advance(0.5)
+    assert len(admin.peer.messages()) == CONTROL_REQUESTS_MAX
+
+
+def test_a_deleted_queue_ends_what_is_done_with_it(admin: Admin) -> None:
+    admin.do("createQueue", queue="jobs", settings="messages_max=0")
+    fill(admin.world, "jobs", 3 * CONTROL_SLICE)
+    admin.send({"command": "purgeQueue", "queue": "jobs"})
+    admin.world.broker.queues.delete("jobs", 0.0)
+    admin.world.advance(0.5)
+    assert "data" in admin.responses()[0]
