@@ -12,6 +12,7 @@ VERBS = (
     ("config", "midge.cli.config", "check a configuration, and show what goes"),
     ("passwd", "midge.cli.passwd", "keep a password file"),
     ("pub", "midge.cli.pub", "publish messages"),
+    ("queue", "midge.cli.queue", "make, look into, empty and remove queues of a broker"),
     ("store", "midge.cli.store", "look into the store of a broker, check it, copy it"),
     ("sub", "midge.cli.sub", "subscribe, and print the messages that come"),
     ("zmq", "midge.cli.zmq", "ZeroMQ: publish, subscribe, push, pull, proxies, keys"),
