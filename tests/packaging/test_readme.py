@@ -32,7 +32,7 @@ def examples(language: str) -> list[tuple[str, str]]:
 
 def test_there_are_examples_and_all_are_in_a_known_language() -> None:
     languages = {match.group(1) for path in DOCUMENTS for match in FENCE.finditer(path.read_text())}
-    assert languages == {"python", "sh", "toml", "ini", ""}
+    assert languages == {"python", "sh", "console", "toml", "ini", ""}
 
 
 @pytest.mark.parametrize(("where", "code"), examples("python"), ids=lambda text: text[:30])
@@ -104,6 +104,25 @@ def test_the_subscriber_of_the_examples_shows_what_the_publisher_says(tmp_path: 
         out, _ = subscriber.communicate(timeout=20)
     assert out == "home/kitchen/temperature 21.5\n"
     assert f"`{out.strip()}`" in (ROOT / "README.md").read_text()
+
+
+def test_what_is_shown_of_a_terminal_is_what_comes(tmp_path: Path) -> None:
+    """Of each document, all commands in their order, against one broker."""
+    for path in DOCUMENTS:
+        shown = [m.group(2) for m in FENCE.finditer(path.read_text()) if m.group(1) == "console"]
+        if not shown:
+            continue
+        with BrokerProcess(tmp_path) as broker:
+            for step in "".join(shown).removeprefix("$ ").split("\n$ "):
+                line, _, output = step.partition("\n")
+                done = subprocess.run(
+                    [*midge(line), "-p", str(broker.port)],
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                )
+                assert (done.stderr, done.returncode) == ("", 0), line
+                assert done.stdout.rstrip("\n") == output.rstrip("\n"), f"{path.name}: {line}"
 
 
 def test_the_configuration_of_the_examples_serves(tmp_path: Path) -> None:

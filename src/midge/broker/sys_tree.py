@@ -48,6 +48,11 @@ _LOADS: Final = {
 _UNTOLD: Final = frozenset({"connects"})
 #: Values that go up only.
 _MAXIMA: Final = frozenset({"clients/maximum", "heap/maximum"})
+#: What is told of all queues together; see :class:`~midge.broker.queue.Queue`.
+_OF_QUEUES: Final = (
+    *("waiting", "bytes", "in_flight", "acknowledged", "redelivered", "refused", "timed_out"),
+    *("unconfirmed", "rejected", "dropped", "expired", "buried"),
+)
 #: Names that a value has besides.
 _ALIASES: Final = {
     "clients/disconnected": "clients/inactive",
@@ -163,7 +168,17 @@ class SysTree:
         numbers |= {f"midge/refused/{cause}": n for cause, n in metrics.refused().items() if n}
         if metrics.throttled:
             numbers["midge/throttled"] = metrics.throttled
-        return numbers | self._look_at_store()
+        return numbers | self._look_at_store() | self._look_at_queues()
+
+    def _look_at_queues(self) -> dict[str, int]:
+        """All named queues together; nothing where there is none."""
+        queues = self._broker.queues.all()
+        if not queues:
+            return {}
+        found = {"midge/queues/count": len(queues)}
+        for name in _OF_QUEUES:
+            found[f"midge/queues/{name}"] = sum(getattr(queue, name) for queue in queues)
+        return found
 
     def _look_at_store(self) -> dict[str, int]:
         """What has gone wrong with the disk; nothing where nothing has."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from midge.broker.control import RESPONSE, TOPIC
+from midge.broker.sys_tree import SysTree
 from midge.config.queue_settings import QueueSettings
 from midge.limits import CONTROL_COMMANDS_MAX, CONTROL_REQUESTS_MAX, CONTROL_SLICE
 from midge.message import Message
@@ -235,3 +236,14 @@ def test_a_deleted_queue_ends_what_is_done_with_it(admin: Admin) -> None:
     admin.world.broker.queues.delete("jobs", 0.0)
     admin.world.advance(0.5)
     assert "data" in admin.responses()[0]
+
+
+def test_the_tree_tells_of_all_queues_together(admin: Admin) -> None:
+    world = admin.world
+    tree = SysTree(world.broker, "midge", 0.0)
+    assert not [topic for topic, _ in tree.update(1.0) if "/queues/" in topic]
+    fill(world, "a", 2)
+    fill(world, "b", 3)
+    told = dict(tree.update(2.0))
+    assert told["$SYS/broker/midge/queues/count"] == "2"
+    assert told["$SYS/broker/midge/queues/waiting"] == "5"
