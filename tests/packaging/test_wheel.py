@@ -16,7 +16,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 #: Modules that are all about an extra's library, and what that is. Nobody imports them before.
-EXTRAS = {"midge.net.websocket": "wsproto"}
+EXTRAS = {
+    "midge.net.websocket": "wsproto",
+    "midge.net.zeromq.ws_session": "wsproto",
+    "midge.net.zeromq.ws_wire": "wsproto",
+}
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
