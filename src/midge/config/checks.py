@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from midge.config import go_auth, options
+from midge.config import go_auth, options, persist_sqlite
 from midge.config.bridges import BridgeSettings
 from midge.config.options import OPTIONS
 from midge.config.render import values
@@ -41,6 +41,9 @@ def check(reader: Reader) -> None:
     for plugin in reader.plugins:
         if go_auth.is_go_auth(plugin):
             go_auth.adopt(reader, plugin)
+            continue
+        if persist_sqlite.is_persist_sqlite(plugin):
+            persist_sqlite.adopt(reader, plugin)
             continue
         name = plugin.loaded_by
         reader.refuse(unsupported(name), reader.where(plugin, OPTIONS[name].alias_of or name))
