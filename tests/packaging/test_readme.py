@@ -112,14 +112,16 @@ def test_what_is_shown_of_a_terminal_is_what_comes(tmp_path: Path) -> None:
         shown = [m.group(2) for m in FENCE.finditer(path.read_text()) if m.group(1) == "console"]
         if not shown:
             continue
-        with BrokerProcess(tmp_path) as broker:
+        place = tmp_path / path.stem
+        place.mkdir()
+        kept = f"persistence true\npersistence_location {place}/\n"
+        lines = kept if "persistence true\n" in path.read_text() else ""
+        with BrokerProcess(place, lines) as broker:
             for step in "".join(shown).removeprefix("$ ").split("\n$ "):
                 line, _, output = step.partition("\n")
+                port = [] if line.startswith("midge store") else ["-p", str(broker.port)]
                 done = subprocess.run(
-                    [*midge(line), "-p", str(broker.port)],
-                    capture_output=True,
-                    text=True,
-                    timeout=20,
+                    [*midge(line), *port], cwd=place, capture_output=True, text=True, timeout=20
                 )
                 assert (done.stderr, done.returncode) == ("", 0), line
                 assert done.stdout.rstrip("\n") == output.rstrip("\n"), f"{path.name}: {line}"
