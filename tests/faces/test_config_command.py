@@ -94,10 +94,11 @@ def test_check_looks_into_every_file_as_a_broker_does(tmp_path: Path) -> None:
         'Error: Invalid topic access type "reed"',
         f"Error found at {rules}:2.",
         'Unable to open jwt_key_file "/nowhere/jwt"',
+        f"Error found at {path}:4.",
         "No entry point 'door'",
         "Invalid 'http_auth_acl_url' value (ftp://a/b)",
         'Unable to load server certificate "/nowhere/crt". Check certfile.',
-        "Found at listener 8883.",
+        f"Error found at {path}:8.",
         'psk for identity "me" contains non-hexadecimal characters',
     ):
         assert said in done.stderr

@@ -118,6 +118,7 @@ def test_a_new_listener_on_a_port_that_is_taken_changes_nothing(reloaded: Reload
         )
         reloaded.reload(refused=True)
     assert f"Address already in use (port {port} on 127.0.0.1)" in reloaded.broker.log()
+    assert "broker.conf:3." in reloaded.broker.log()
     assert alive(client)
     assert refuses(good)
     Raw(reloaded.port, "d")

@@ -299,6 +299,21 @@ class Configuration:
     messages: list[tuple[str, str]] = field(default_factory=list)
     origins: dict[tuple[int, str], str] = field(default_factory=dict, compare=False)
 
+    def locate(self, error: ConfigError, owner: SecuritySettings, *names: str) -> None:
+        """Note below an error where the first of some options was given, if that is known.
+
+        Args:
+            error: what is wrong; one that already says where it was found stays as it is.
+            owner: the listener, or the general settings, that the options belong to.
+            names: the options, the likeliest cause first.
+        """
+        indexes = (n for n, listener in enumerate(self.listeners) if listener is owner)
+        index = next(indexes, GENERAL_ORIGIN)
+        for name in names:
+            where = self.origins.get((index, name))
+            if where is not None and len(error.lines()) == 1:
+                error.add_note(f"Error found at {where}.")
+
 
 def local_configuration(ports: tuple[int, ...] = ()) -> Configuration:
     """What goes without a configuration file: loopback only, everybody is let in.

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from midge.config.settings import Settings
 from midge.errors import ConfigError
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from midge.links.zmq import Place
     from midge.server.logs import Log
     from midge.server.mqtt_server import MakeLayer, MqttServer
+
+# Options whose files or values can be at fault when a listener is made.
+_FILES: Final = ("certfile", "keyfile", "cafile", "capath", "crlfile", "dhparamfile", "ciphers")
 
 
 class OpenListener:
@@ -152,7 +155,8 @@ class Listeners:
             try:
                 self.all.append(self.open_one(settings, configuration.settings))
             except ConfigError as error:
-                self._log.error(str(error))
+                locate(configuration, error, settings)
+                self._say(error)
                 self.close()
                 return False
             except OSError as error:
@@ -161,12 +165,18 @@ class Listeners:
                     errno.EAFNOSUPPORT,
                 ):
                     continue  # a machine with one of the two loopback addresses is well served
-                self._log.error(why_not_open(settings, error))
+                fault = ConfigError(why_not_open(settings, error))
+                locate(configuration, fault, settings)
+                self._say(fault)
                 self.close()
                 return False
         for text in self.given.unused():
             self._log.warning(lines.given_in_vain(text))
         return True
+
+    def _say(self, error: ConfigError) -> None:
+        for line in error.lines():
+            self._log.error(line)
 
     def open_one(self, settings: ListenerSettings, general: Settings | None = None) -> OpenListener:
         """Open the sockets of one listener, and say so in the log.
@@ -333,6 +343,13 @@ def _family(listening: socket.socket) -> str:
     return names.get(int(listening.family), "unix")
 
 
+def locate(configuration: Configuration, error: ConfigError, settings: ListenerSettings) -> None:
+    """Note below an error of a listener where its option stands that the text speaks of."""
+    text = str(error)
+    named = [name for name in _FILES if name in text]
+    configuration.locate(error, settings, *named, "listener", "port")
+
+
 def why_not_open(settings: ListenerSettings, error: OSError) -> str:
     """The line for a listener that could not be opened: what, where, and what to do."""
     text = f"Error: {error.strerror or error}"
@@ -346,5 +363,5 @@ def why_not_open(settings: ListenerSettings, error: OSError) -> str:
             "change to another user."
         )
     elif error.errno == errno.EADDRINUSE:
-        advice = " Another program listens there."
+        advice = " Another program listens there, or another listener of this configuration."
     return f"{text} ({where}).{advice}"

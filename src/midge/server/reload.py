@@ -19,7 +19,7 @@ from midge.config.diff import ReloadPlan
 from midge.config.diff import plan as plan_reload
 from midge.errors import ConfigError
 from midge.server import log_lines as lines
-from midge.server.listeners import OpenListener, new_context, why_not_open
+from midge.server.listeners import OpenListener, locate, new_context, why_not_open
 from midge.server.logs import close_sinks, open_sinks, unopened
 from midge.server.zmq_place import make_place
 
@@ -76,14 +76,23 @@ class Reload:
     def _open_new(self, configuration: Configuration, plan: ReloadPlan) -> None:
         listeners = self._service.listeners
         for change in (*plan.changed, *plan.unchanged):
-            self._contexts[id(change.new)] = new_context(plan.settings, change.new)
-            self._places[id(change.new)] = make_place(plan.settings, change.new)
+            try:
+                self._contexts[id(change.new)] = new_context(plan.settings, change.new)
+                self._places[id(change.new)] = make_place(plan.settings, change.new)
+            except ConfigError as error:
+                locate(configuration, error, change.new)
+                raise
         for settings in plan.opened:
             try:
                 self._opened.append(listeners.open_one(settings, plan.settings))
+            except ConfigError as error:
+                locate(configuration, error, settings)
+                raise
             except OSError as error:
                 if not configuration.local_only:
-                    raise ConfigError(why_not_open(settings, error)) from error
+                    fault = ConfigError(why_not_open(settings, error))
+                    locate(configuration, fault, settings)
+                    raise fault from error
         for change in plan.reopened:
             # Its port is taken, by ourselves. The sockets are taken over as they are.
             former = listeners.of(change.old)

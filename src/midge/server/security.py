@@ -103,11 +103,17 @@ class Plan:
         self.messages: list[tuple[str, str]] = []
 
     @contextlib.contextmanager
-    def part(self) -> Iterator[None]:
-        """Make one part of it; where faults are collected, the others are made all the same."""
+    def part(self, settings: SecuritySettings, *options: str) -> Iterator[None]:
+        """Make one part of it; where faults are collected, the others are made all the same.
+
+        Args:
+            settings: whose part it is.
+            options: those that it is made of; an error says where they were given.
+        """
         try:
             yield
         except ConfigError as error:
+            self.configuration.locate(error, settings, *options)
             if self._faults is None:
                 raise
             self._faults.append(error)
@@ -254,7 +260,7 @@ class Security:
 
     def _place(self, plan: Plan, settings: SecuritySettings) -> Place:
         service = None
-        with plan.part():
+        with plan.part(settings, "http_auth_user_url", "http_auth_acl_url"):
             service = self._service(settings)
         authenticator = AuthenticatorChain(self._authenticators(plan, settings, service))
         sources = self._authorizers(plan, settings, service)
@@ -273,17 +279,17 @@ class Security:
         sources: list[Authenticator] = []
         file = settings.password_file
         if file is not None:
-            with plan.part():
+            with plan.part(settings, "password_file"):
                 sources.append(self._passwords(plan, file))
         if settings.jwt_key_file is not None or settings.jwt_key_url is not None:
-            with plan.part():
+            with plan.part(settings, "jwt_key_file", "jwt_key_url"):
                 sources.append(self._tokens(plan, settings))
         if service is not None and service.user_url is not None:
             from midge.auth.http import HttpAuthenticator
 
             sources.append(HttpAuthenticator(service, self._asking()))
         for name in _names(settings.authenticators):
-            with plan.part():
+            with plan.part(settings, "authenticators"):
                 made = plugins.load(plugins.AUTHENTICATORS, name, settings)
                 sources.append(plugins.GuardedAuthenticator(name, made, self.tasks))
         sources += [
@@ -307,14 +313,14 @@ class Security:
             sources.append(JwtAuthorizer())
         file = settings.acl_file
         if file is not None:
-            with plan.part():
+            with plan.part(settings, "acl_file"):
                 sources.append(self._acl_file(plan, settings, file))
         if service is not None and service.acl_url is not None:
             from midge.auth.http import HttpAuthorizer
 
             sources.append(HttpAuthorizer(service, self._asking()))
         for name in _names(settings.authorizers):
-            with plan.part():
+            with plan.part(settings, "authorizers"):
                 made = plugins.load(plugins.AUTHORIZERS, name, settings)
                 sources.append(plugins.GuardedAuthorizer(name, made, self.tasks))
         sources += [

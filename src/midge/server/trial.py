@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from midge.clock import SystemClock
 from midge.errors import ConfigError
-from midge.server.listeners import new_context
+from midge.server.listeners import locate, new_context
 from midge.server.logs import Log
 from midge.server.mqtt_server import MqttServer
 from midge.server.security import Security
@@ -48,6 +48,6 @@ async def _try_out(configuration: Configuration) -> tuple[list[str], list[Config
             try:
                 make(settings, listener)
             except ConfigError as error:
-                error.add_note(f"Found at listener {listener.name()}.")
+                locate(configuration, error, listener)
                 faults.append(error)
     return [line for _, line in plan.messages], faults

@@ -118,7 +118,7 @@ def test_a_listener_that_cannot_be_opened_leaves_none_open() -> None:
         both = [free, ListenerSettings(host="127.0.0.1", port=port)]
         assert not listeners.open(Configuration(settings=Settings(), listeners=both))
     assert listeners.all == []
-    assert f"(port {port} on 127.0.0.1). Another program listens there." in stream.getvalue()
+    assert f"(port {port} on 127.0.0.1). Another program listens there, " in stream.getvalue()
 
 
 def test_a_low_port_is_explained() -> None:

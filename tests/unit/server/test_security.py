@@ -182,6 +182,7 @@ async def test_a_reload_that_fails_changes_nothing(
     with pytest.raises(ConfigError) as caught:
         house.security.reload(house.configuration(configuration))
     assert said.format(dir=house.directory) in str(caught.value)
+    assert any(line.startswith("Error found at ") for line in caught.value.lines())
     assert (await house.come("bob", "bobs")).outcome == ALLOW
     assert house.may("bob", "a")
     assert not house.may("bob", "b")
