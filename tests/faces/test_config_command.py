@@ -105,6 +105,18 @@ def test_check_looks_into_every_file_as_a_broker_does(tmp_path: Path) -> None:
     assert "OK" not in done.stderr
 
 
+def test_check_finds_two_listeners_in_one_place(tmp_path: Path) -> None:
+    path = tmp_path / "m.conf"
+    twice = "listener 1883 127.0.0.1\n" * 2
+    path.write_text(f"allow_anonymous true\nlistener 1883\nsocket_domain ipv6\n{twice}")
+    done = run("config", "check", str(path))
+    assert done.returncode == 3
+    assert "Error: There is a listener 127.0.0.1:1883 already." in done.stderr
+    assert f"Error found at {path}:5." in done.stderr
+    assert done.stderr.count("Error:") == 1
+    assert "OK" not in done.stderr
+
+
 def test_check_warns_of_files_that_others_can_read_and_of_doors(tmp_path: Path) -> None:
     rules = tmp_path / "rules"
     rules.write_text("topic read #\n")

@@ -43,7 +43,14 @@ async def _try_out(configuration: Configuration) -> tuple[list[str], list[Config
     finally:
         security.close()
         log.close()
+    names: set[str] = set()
     for listener in configuration.listeners:
+        name = listener.name()
+        if name in names:  # a start would find the address in use, by ourselves
+            fault = ConfigError(f"Error: There is a listener {name} already.")
+            locate(configuration, fault, listener)
+            faults.append(fault)
+        names.add(name)
         for make in (new_context, make_place):
             try:
                 make(settings, listener)
