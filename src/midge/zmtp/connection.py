@@ -237,7 +237,10 @@ class Connection:
         if greeting.version == (2, 0):
             self._reader.allowed_flags = MORE | LONG
             if self.socket_type == ANY and greeting.socket_number < len(NUMBERS_V2):
-                self.socket_type = COUNTERPARTS.get(NUMBERS_V2[greeting.socket_number], ANY)
+                kind = NUMBERS_V2[greeting.socket_number]
+                if kind not in COUNTERPARTS:
+                    raise ZmtpError(f"a {kind} peer is not served here", INVALID_METADATA)
+                self.socket_type = COUNTERPARTS[kind]
                 self._greet_v2()
             if not (
                 greeting.socket_number < len(NUMBERS_V2)
