@@ -112,7 +112,10 @@ CONTROL_REQUESTS_MAX: Final = 16
 CONTROL_LIST_MAX: Final = 1000
 CONTROL_PEEK_MAX: Final = 100
 CONTROL_PEEK_BYTES_MAX: Final = 4096
-CONTROL_SLICE: Final = 250
+CONTROL_PEEK_PAIRS_MAX: Final = 16
+CONTROL_SLICE: Final = 100
+#: Bytes of an answer above which no further command of the request is done.
+CONTROL_RESPONSE_BYTES_MAX: Final = 262_144
 #: How long a request rests between two slices.
 CONTROL_PAUSE_S: Final = 0.001
 #: Property sections that the fast lane remembers; then it forgets all and begins again.

@@ -44,8 +44,10 @@ from midge.limits import (
     CONTROL_PAUSE_S,
     CONTROL_PEEK_BYTES_MAX,
     CONTROL_PEEK_MAX,
+    CONTROL_PEEK_PAIRS_MAX,
     CONTROL_REQUEST_BYTES_MAX,
     CONTROL_REQUESTS_MAX,
+    CONTROL_RESPONSE_BYTES_MAX,
     CONTROL_SLICE,
 )
 from midge.message import NEVER, Message
@@ -134,6 +136,7 @@ class QueueControl(Pressure):
             self._answer(message.origin, [_failed({}, str(fault))])
             return
         responses: list[Values] = []
+        size = 0
         for command in commands:
             name = command.get("command")
             function = _COMMANDS.get(name) if isinstance(name, str) else None
@@ -141,7 +144,10 @@ class QueueControl(Pressure):
             try:
                 if function is None:
                     raise _Fault(f"{name!r} is no command; known are: {', '.join(_COMMANDS)}")
+                if size > CONTROL_RESPONSE_BYTES_MAX:
+                    raise _Fault("the answer is too large already; ask again for this")
                 yield from function(self, command, data)
+                size += len(json.dumps(data))
             except (_Fault, QueueError, ConfigError) as fault:
                 responses.append(_failed(command, str(fault)))
             else:
@@ -225,7 +231,10 @@ class QueueControl(Pressure):
         if len(head) < len(message.payload):
             shown["cut"] = True
         if message.properties is not None and message.properties.user:
-            shown["userProperties"] = [list(pair) for pair in message.properties.user]
+            pairs = message.properties.user[:CONTROL_PEEK_PAIRS_MAX]
+            shown["userProperties"] = [[name[:256], value[:256]] for name, value in pairs]
+            if pairs != message.properties.user or any(len(a + b) > 256 for a, b in pairs):
+                shown["cut"] = True
         if item.ready_at > self._now:
             shown["readyInSeconds"] = round(item.ready_at - self._now, 3)
         if message.expires_at != NEVER:
@@ -259,13 +268,15 @@ class QueueControl(Pressure):
         moved = 0
         while moved < left and not (queue.closed or target.closed):
             for _ in range(min(left - moved, CONTROL_SLICE)):
-                if target.rejects():
+                # Whatever the target does when it is full: nothing is moved to be dropped.
+                if target.is_full() or self._broker.metrics.memory_full:
                     data |= {"moved": moved, "full": True}
                     return
                 item = queue.pop(self._now)
                 if item is None:
                     break
-                target.put(item.message, self._now, item.priority)
+                delay_s = max(item.ready_at - self._now, 0.0)
+                target.put(item.message, self._now, item.priority, delay_s)
                 moved += 1
             if not queue.waiting:
                 break

@@ -158,9 +158,10 @@ def test_messages_are_moved_in_their_order(durable: bool) -> None:
     assert [int(message.payload) for message in worker.messages()][:16] == list(range(16))
 
 
-def test_no_more_is_moved_than_there_is_room_for(admin: Admin) -> None:
+@pytest.mark.parametrize("full", ["reject", "drop-newest", "drop-oldest"])
+def test_no_more_is_moved_than_there_is_room_for(admin: Admin, full: str) -> None:
     fill(admin.world, "old", 10)
-    admin.do("createQueue", queue="new", settings="messages_max=4")
+    admin.do("createQueue", queue="new", settings=f"messages_max=4 full={full}")
     assert admin.do("moveQueue", queue="old", to="new") == {"moved": 4, "full": True}
     assert admin.do("getQueue", queue="old")["waiting"] == 6
 
@@ -247,3 +248,29 @@ def test_the_tree_tells_of_all_queues_together(admin: Admin) -> None:
     told = dict(tree.update(2.0))
     assert told["$SYS/broker/midge/queues/count"] == "2"
     assert told["$SYS/broker/midge/queues/waiting"] == "5"
+
+
+def test_a_moved_message_waits_as_long_as_it_was_to_wait(admin: Admin) -> None:
+    extras = Properties(user=[("queue-delay", "60")])
+    admin.peer.publish("$queue/old", b"later", 1, properties=extras)
+    assert admin.do("moveQueue", queue="old", to="new") == {"moved": 1}
+    worker = admin.world.connect("worker")
+    worker.subscribe("$queue/new", 1)
+    assert worker.messages() == []
+    admin.world.advance(60.0)
+    assert [message.payload for message in worker.messages()] == [b"later"]
+
+
+def test_an_answer_has_an_end(admin: Admin) -> None:
+    extras = Properties(user=[("k" * 60_000, "v"), *[("a", "b")] * 40])
+    for _ in range(20):
+        admin.peer.publish("$queue/jobs", b"x" * 10_000, 1, properties=extras)
+    admin.send(*[{"command": "peekQueue", "queue": "jobs", "count": 100}] * 20)
+    (message,) = admin.peer.messages()
+    assert len(message.payload) < 600_000
+    responses = json.loads(message.payload)["responses"]
+    assert len(responses) == 20
+    shown = responses[0]["data"]["messages"][0]
+    assert shown["cut"]
+    assert len(shown["userProperties"]) == 16
+    assert "too large already" in responses[-1]["error"]
