@@ -283,8 +283,8 @@ class MqttServer:
             server.close()
         self.broker.shut_down(self.now())
         for client in list(self.clients):
-            if client.session is None:
-                client.closing = True
+            if client.session is None or client in self.broker.guests:
+                client.closing = True  # the core ends sessions, and these have none to end
                 self.touched.append(client)
         self.turn()
         deadline = self.now() + timeout_s

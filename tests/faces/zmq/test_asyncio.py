@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -380,27 +379,6 @@ def test_a_blocking_socket_is_given_this_face_for_a_while(bench: AsyncBench, run
     push.close(0)
     pull.close(0)
     context.term()
-
-
-def test_a_thread_with_a_loop_of_its_own_takes_the_socket_over(ours: AsyncBench, run: Run) -> None:
-    push, pull = ours.pair("PUSH", "PULL", "tcp")
-    got: list[bytes] = []
-
-    async def receive() -> None:
-        got.append(await pull.recv())
-
-    async def work() -> None:
-        await push.send(b"here")
-        assert await pull.recv() == b"here"
-        there = threading.Thread(target=lambda: asyncio.run(receive()))
-        there.start()
-        await push.send(b"there")
-        while there.is_alive():
-            await asyncio.sleep(0.005)
-        there.join()
-
-    run(work())
-    assert got == [b"there"]
 
 
 def test_without_a_running_loop_there_is_a_warning(ours: AsyncBench) -> None:
