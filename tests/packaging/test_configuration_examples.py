@@ -96,7 +96,8 @@ def test_clients_come_in_as_a_configuration_of_the_documentation_says(
 ) -> None:
     moved = Moved(text, tmp_path)
     listeners = parse(moved.text, where).listeners
-    with BrokerProcess(tmp_path, moved.text) as broker:
+    elsewhere = f"persistence_location {tmp_path}/\n"  # or the store would be where we stand
+    with BrokerProcess(tmp_path, elsewhere + moved.text) as broker:
         for listener in listeners:
             assert moved.talk(listener) == ADMITTED, (listener.name(), broker.log())
         if any(listener.use_identity_as_username for listener in listeners):
