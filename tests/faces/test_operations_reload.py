@@ -177,6 +177,8 @@ def test_whom_the_new_rules_do_not_let_in_is_shown_out(reloaded: Reloaded) -> No
     goodbye = client.take()
     assert isinstance(goodbye, p.Disconnect)
     assert goodbye.reason == 0x98
+    why = "Client c is shown out: clients without a user name are not let in any more."
+    logged(reloaded.broker, why)
 
 
 def test_rates_begin_and_end_with_a_reload(reloaded: Reloaded) -> None:

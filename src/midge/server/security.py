@@ -468,6 +468,9 @@ class Security:
                 by_certificate = True  # a CURVE key is its owner's certificate
             gone = identity.proof == CERTIFICATE and not by_certificate
             if gone or not place.authenticator.still_valid(identity):
+                self._log.notice(
+                    f"Client {identity.client_id} is shown out: {_why(identity, gone)}."
+                )
                 link.end(int(Reason.ADMINISTRATIVE_ACTION), "it may no longer come in")
         self._wake()
 
@@ -482,6 +485,18 @@ class Security:
         for source in self._plan.key_sets if self._plan is not None else ():
             source.refresh()
         self._refresh_later()
+
+
+def _why(identity: Identity, certificate: bool) -> str:
+    """Why a client that is there would not be let in by the new configuration."""
+    if certificate:
+        return "its listener takes no names from certificates any more"
+    if identity.username is None:
+        return "clients without a user name are not let in any more"
+    return (
+        f"the user {identity.username} with its password or token is not let in any more; see "
+        "password_file, or what else decides at its listener"
+    )
 
 
 def _names(text: str | None) -> list[str]:
