@@ -102,6 +102,11 @@ JWT_LEEWAY_S: Final = 10
 
 #: One read from a socket. Large reads are what makes batches, and batches are the speed.
 READ_BYTES: Final = 262_144
+#: The first one of a broker's stream, the least, and how long what was read may take to be handled
+#: before less is read the next time.
+READ_BYTES_FIRST: Final = 16_384
+READ_BYTES_LEAST: Final = 2048
+READ_S: Final = 0.005
 #: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
 REST_READS_MAX: Final = 64
 #: ``$CONTROL/queue/v1``: bytes and commands of a request, requests that wait, queues or consumers

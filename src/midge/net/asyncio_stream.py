@@ -10,9 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from time import monotonic
 from typing import TYPE_CHECKING, cast
 
-from midge.limits import CLOSE_TIMEOUT_S, READ_BYTES, REST_READS_MAX, TRANSPORT_BYTES_HIGH
+from midge.limits import (
+    CLOSE_TIMEOUT_S,
+    READ_BYTES,
+    READ_BYTES_FIRST,
+    REST_READS_MAX,
+    TRANSPORT_BYTES_HIGH,
+)
+from midge.net.pace import next_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +47,16 @@ class AsyncioStream(asyncio.BufferedProtocol):
             to refuse it.
     """
 
-    __slots__ = ("_buffer", "_closing", "_handler", "_opened", "_paused", "_transport", "full")
+    __slots__ = (
+        "_buffer",
+        "_closing",
+        "_handler",
+        "_opened",
+        "_paused",
+        "_size",
+        "_transport",
+        "full",
+    )
 
     def __init__(
         self, buffer: ReadBuffer, opened: Callable[[AsyncioStream], Handler | None]
@@ -50,6 +67,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._paused = False
+        self._size = READ_BYTES_FIRST
         self.full = False
 
     # -- what asyncio tells ---------------------------------------------------------------------
@@ -66,12 +84,14 @@ class AsyncioStream(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to read."""
-        return self._buffer.view
+        return self._buffer.view[: self._size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """``nbytes`` were read."""
         if self._handler is not None:
+            began = monotonic()
             self._handler.stream_data(bytes(self._buffer.view[:nbytes]))
+            self._size = next_size(self._size, nbytes, monotonic() - began)
 
     def eof_received(self) -> bool:
         """The peer will send no more: MQTT has no use for half a connection."""

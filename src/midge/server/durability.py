@@ -54,12 +54,15 @@ class Durability:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="midge-store")
         self._batch: tuple[int, Changes] | None = None
+        self._leftovers = store.has_leftovers()
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
 
     def turn(self) -> None:
         """Called once a turn: begin a batch where there is something and none is under way."""
-        if self._batch is None and self._keeper.journal.changes and not self._closed:
+        if self._batch is not None or self._closed:
+            return
+        if self._keeper.journal.changes or self._leftovers:
             self._batch = self._keeper.journal.take()
             self._begin()
 
@@ -104,6 +107,7 @@ class Durability:
         assert self._batch is not None
         number, changes = self._batch
         self._batch = None
+        self._leftovers = self._store.has_leftovers()
         self.batches += 1
         self.rows += len(changes)
         journal = self._keeper.journal

@@ -220,6 +220,10 @@ class Store(Protocol):
         """
         ...
 
+    def has_leftovers(self) -> bool:
+        """Whether what ended still has rows: writing a batch, even an empty one, removes some."""
+        ...
+
     def close(self) -> None:
         """Give the file up; what was not committed is lost."""
         ...

@@ -69,6 +69,10 @@ class MemoryStore:
         self._written.clear()
         self.commits += 1
 
+    def has_leftovers(self) -> bool:
+        """See :meth:`midge.store.base.Store.has_leftovers`."""
+        return False
+
     def close(self) -> None:
         """See :meth:`midge.store.base.Store.close`: a crash."""
         self._written.clear()
