@@ -105,8 +105,10 @@ READ_BYTES: Final = 262_144
 #: The first one of a broker's stream, the least, and how long what was read may take to be handled
 #: before less is read the next time.
 READ_BYTES_FIRST: Final = 16_384
-READ_BYTES_LEAST: Final = 2048
+READ_BYTES_LEAST: Final = 512
 READ_S: Final = 0.005
+#: A stream that has more, and took this long, waits until the others have had their turn.
+READ_TURN_S: Final = 0.0003
 #: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
 REST_READS_MAX: Final = 64
 #: ``$CONTROL/queue/v1``: bytes and commands of a request, requests that wait, queues or consumers
@@ -194,13 +196,15 @@ STORE_CACHE_BYTES: Final = 8_388_608
 STORE_WAL_BYTES: Final = 67_108_864
 #: Rows that are written in one step, so that no turn of the loop is long; deliveries of an ended
 #: session that are removed with each commit.
-STORE_SLICE_ROWS: Final = 500
+STORE_SLICE_ROWS: Final = 250
 #: Rows that may be collected while a batch is being written; above it publishers wait.
 STORE_PENDING_ROWS: Final = 20_000
 #: How long the broker waits before it tries a failed write again.
 STORE_RETRY_S: Final = 1.0
-#: Queued messages of a session that are in memory; the rest of its queue is on the disk.
-STORE_QUEUE_PAGE: Final = 500
+#: Queued messages of a session that are in memory, and their bytes; the rest of its queue is on
+#: the disk. A page is read in one go.
+STORE_QUEUE_PAGE: Final = 250
+STORE_QUEUE_PAGE_BYTES: Final = 1_048_576
 
 # -- ZeroMQ sockets: the engine --------------------------------------------------------------------
 

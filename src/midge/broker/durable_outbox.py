@@ -19,7 +19,12 @@ from midge.broker.delivery import Delivery
 from midge.broker.outbox import Outbox
 from midge.broker.queue_item import Item
 from midge.broker.stored import read_delivery
-from midge.limits import OUTBOX_HOLD_BYTES, SLICE_ENTRIES, STORE_QUEUE_PAGE
+from midge.limits import (
+    OUTBOX_HOLD_BYTES,
+    SLICE_ENTRIES,
+    STORE_QUEUE_PAGE,
+    STORE_QUEUE_PAGE_BYTES,
+)
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode_ack
 from midge.store.base import RELEASED, SENT
@@ -89,7 +94,11 @@ class DurableOutbox(Outbox):
             self._send_new(delivery, now)
         elif self._admits(delivery):
             kept = self._keep(delivery)
-            if self.paged or len(self._queued) >= STORE_QUEUE_PAGE:
+            if (
+                self.paged
+                or len(self._queued) >= STORE_QUEUE_PAGE
+                or self.queued_bytes >= STORE_QUEUE_PAGE_BYTES
+            ):
                 self.paged += 1
                 if self.queue is None:
                     self.queue = deque()

@@ -17,6 +17,7 @@ from midge.limits import (
     CLOSE_TIMEOUT_S,
     READ_BYTES,
     READ_BYTES_FIRST,
+    READ_TURN_S,
     REST_READS_MAX,
     TRANSPORT_BYTES_HIGH,
 )
@@ -53,6 +54,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         "_handler",
         "_opened",
         "_paused",
+        "_resting",
         "_size",
         "_transport",
         "full",
@@ -67,6 +69,7 @@ class AsyncioStream(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._paused = False
+        self._resting = False
         self._size = READ_BYTES_FIRST
         self.full = False
 
@@ -91,7 +94,24 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if self._handler is not None:
             began = monotonic()
             self._handler.stream_data(bytes(self._buffer.view[:nbytes]))
-            self._size = next_size(self._size, nbytes, monotonic() - began)
+            took_s = monotonic() - began
+            if nbytes == self._size and took_s > READ_TURN_S:
+                self._rest()
+            self._size = next_size(self._size, nbytes, took_s)
+
+    def _rest(self) -> None:
+        """Read on in the next turn: uvloop reads a stream that has more many times in one."""
+        transport = self._transport
+        if not (self._paused or self._resting or transport is None or transport.is_closing()):
+            self._resting = True
+            transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        transport = self._transport
+        if not (self._paused or transport is None or transport.is_closing()):
+            transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The peer will send no more: MQTT has no use for half a connection."""
@@ -159,13 +179,15 @@ class AsyncioStream(asyncio.BufferedProtocol):
         """See :meth:`midge.net.stream.Stream.pause_reading`."""
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = True
-            self._transport.pause_reading()
+            if not self._resting:
+                self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """See :meth:`midge.net.stream.Stream.resume_reading`."""
         if self._paused and self._transport is not None and not self._transport.is_closing():
             self._paused = False
-            self._transport.resume_reading()
+            if not self._resting:
+                self._transport.resume_reading()
 
     def close(self) -> None:
         """See :meth:`midge.net.stream.Stream.close`."""

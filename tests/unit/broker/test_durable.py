@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from midge.broker.durable_outbox import DurableOutbox
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
 from midge.store.memory import MemoryStore
+from midge.store.sqlite.database import SqliteStore
 from midge.testing.pair import Peer, World
 
 
@@ -270,3 +274,41 @@ def test_those_who_waited_for_the_disk_and_left_are_forgotten(world: World) -> N
         publisher.drop()
     assert keeper.delayed == 5000
     assert len(keeper._relief) <= 1024
+
+
+def test_large_messages_of_a_client_that_is_away_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.durable_outbox.STORE_QUEUE_PAGE_BYTES", 100_000)
+    monkeypatch.setattr("midge.store.sqlite.database.STORE_QUEUE_PAGE_BYTES", 100_000)
+    path = str(tmp_path / "midge.db")
+    world = World(store=SqliteStore(path, "off"))
+    away = lasting(world, "away")
+    away.subscribe("t", 1)
+    away.drop()
+    world.settings.queued_messages_max = 0
+    publisher = world.connect("p")
+    sent = [b"%d" % number + bytes(30_000) for number in range(20)]
+    for payload in sent:
+        publisher.publish("t", payload, 1)
+    session = world.broker.sessions.get("away")
+    assert session is not None
+    outbox = session.outbox
+    assert isinstance(outbox, DurableOutbox)
+
+    def in_memory() -> int:
+        return len(outbox.queue or ())
+
+    assert in_memory() == 4
+    assert outbox.paged == 16
+    assert world.store is not None
+    world.store.close()
+    world = World(store=SqliteStore(path, "off"), queued_messages_max=0)
+    session = world.broker.sessions.get("away")
+    assert session is not None
+    outbox = session.outbox
+    assert isinstance(outbox, DurableOutbox)
+    assert in_memory() == 4
+    client = lasting(world, "away")
+    assert [one.payload for one in client.messages()] == sent
+    assert outbox.queued_messages == outbox.queued_bytes == outbox.paged == 0

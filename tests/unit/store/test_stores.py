@@ -234,7 +234,7 @@ def test_the_deliveries_of_an_ended_session_go_a_slice_at_a_time(tmp_path: Path)
     while not left or store.has_leftovers():
         committed(store, journal)
         left.append(store._writer.execute("SELECT count(*) FROM message").fetchone()[0])
-    assert left == [700, 200, 0]
+    assert left == [950, 700, 450, 200, 0]
     store.close()
 
 

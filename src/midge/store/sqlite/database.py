@@ -16,7 +16,13 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from midge.limits import STORE_CACHE_BYTES, STORE_PAGE_BYTES, STORE_SLICE_ROWS, STORE_WAL_BYTES
+from midge.limits import (
+    STORE_CACHE_BYTES,
+    STORE_PAGE_BYTES,
+    STORE_QUEUE_PAGE_BYTES,
+    STORE_SLICE_ROWS,
+    STORE_WAL_BYTES,
+)
 from midge.store.base import (
     QUEUED,
     Contents,
@@ -202,10 +208,7 @@ class SqliteStore:
                 " WHERE d.session = ? AND d.seq > ? AND d.state = ? ORDER BY d.seq LIMIT ?",
                 (session, after, QUEUED, limit),
             )
-            return [
-                (_delivery(row[:10]), None if row[10] is None else _message(row[10:]))
-                for row in rows
-            ]
+            return list(_joined(rows, STORE_QUEUE_PAGE_BYTES))
         except sqlite3.Error as error:
             raise _failure(self.path, "read", error) from error
 
@@ -385,18 +388,42 @@ def _read_deliveries(
     if count:
         contents.queued[session] = int(count), int(size)
     for which, limit in ((f"d.state <> {QUEUED}", -1), (f"d.state = {QUEUED}", page)):
-        for row in reader.execute(
+        rows = reader.execute(
             f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
             " LEFT JOIN message m ON m.id = d.message"
             f" WHERE d.session = ? AND {which} ORDER BY d.seq LIMIT ?",
             (session, limit),
-        ):
-            contents.deliveries.append(_delivery(row[:10]))
-            if row[10] is not None:
-                contents.messages[row[10]] = _message(row[10:])
+        )
+        for delivery, message in _joined(rows, None if limit < 0 else STORE_QUEUE_PAGE_BYTES):
+            contents.deliveries.append(delivery)
+            if message is not None:
+                contents.messages[message.id] = message
+
+
+def _joined(
+    rows: Iterable[tuple[object, ...]], bytes_max: int | None
+) -> Iterator[tuple[DeliveryRow, MessageRow | None]]:
+    """Deliveries with their messages, up to the one that fills ``bytes_max``."""
+    size = 0
+    for row in rows:
+        delivery = _delivery(row[:10])
+        message = None if row[10] is None else _message(row[10:])
+        yield delivery, message
+        if message is not None:
+            size += len(message.payload)
+            if bytes_max is not None and size >= bytes_max:
+                return
 
 
 # SQLite keeps what it is given: a damaged row is an error here, and not somewhere in the broker.
+# The rows that are many are looked at as a whole; what is no flag's 0 in them is its 1.
+
+_MESSAGE_TYPES: Final = {
+    (int, str, bytes, int, int, bytes, time, str) for time in (float, type(None))
+}
+_DELIVERY_TYPES: Final = {
+    (int, int, int, int, int, str, int, int, int, time) for time in (float, type(None))
+}
 
 
 def _session(row: tuple[object, ...]) -> SessionRow:
@@ -432,33 +459,17 @@ def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
 
 
 def _message(row: tuple[object, ...]) -> MessageRow:
-    number, topic, payload, qos, retain, properties, expires_at, origin = row
-    return MessageRow(
-        _int(number),
-        _str(topic),
-        _bytes(payload),
-        _int(qos),
-        bool(retain),
-        _bytes(properties),
-        _time(expires_at),
-        _str(origin),
-    )
+    if tuple(map(type, row)) not in _MESSAGE_TYPES:
+        raise TypeError(f"{row!r} is no message")
+    made = MessageRow._make(row)
+    return made._replace(retain=True) if made.retain else made
 
 
 def _delivery(row: tuple[object, ...]) -> DeliveryRow:
-    session, seq, message, qos, retain, ids, packet_id, state, priority, ready_at = row
-    return DeliveryRow(
-        _int(session),
-        _int(seq),
-        _int(message),
-        _int(qos),
-        bool(retain),
-        _str(ids),
-        _int(packet_id),
-        _int(state),
-        _int(priority),
-        _time(ready_at),
-    )
+    if tuple(map(type, row)) not in _DELIVERY_TYPES:
+        raise TypeError(f"{row!r} is no delivery")
+    made = DeliveryRow._make(row)
+    return made._replace(retain=True) if made.retain else made
 
 
 def _queue(row: tuple[object, ...]) -> QueueRow:
