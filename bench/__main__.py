@@ -32,8 +32,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m bench",
         description="Measure midge against the brokers of this machine; check every message.",
         epilog="The brokers are midge, mosquitto when there is one, and those named with --broker. "
-        "`python -m bench queues` runs the rows of queues and shared groups; `python -m bench zmq` "
-        "measures midge.zmq against pyzmq instead.",
+        "`python -m bench queues` runs the rows of queues and shared groups; "
+        "`python -m bench durable` measures what a store costs, `python -m bench zmq` midge.zmq "
+        "against pyzmq.",
     )
     parser.add_argument(
         "--only",
@@ -108,6 +109,10 @@ def main(words: Sequence[str] | None = None) -> int:
         from bench import zmq_table  # pyzmq is not needed for the rest
 
         return zmq_table.main(given[1:])
+    if given[:1] == ["durable"]:
+        from bench import durable
+
+        return durable.main(given[1:])
     if given[:1] == ["queues"]:
         given = ["--only", "shared group", "--only", "named queue", *given[1:]]
     options = parse(given)

@@ -48,15 +48,17 @@ class Broker:
         name: as it is printed.
         command: how it is started; ``{port}`` and ``{config}`` are filled in.
         version: as it is printed.
+        extra: more lines of configuration; ``{directory}`` is one of its own.
 
     Attributes:
         port: the TCP port on 127.0.0.1.
     """
 
-    def __init__(self, name: str, command: str, version: str = "") -> None:
+    def __init__(self, name: str, command: str, version: str = "", extra: str = "") -> None:
         self.name = name
         self.command = command
         self.version = version
+        self.extra = extra
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -68,7 +70,9 @@ class Broker:
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         os.chmod(self._directory.name, 0o755)  # a broker that gives up root must still read it
         config = Path(self._directory.name, "broker.conf")
-        config.write_text(CONFIGURATION.format(port=self.port))
+        config.write_text(
+            CONFIGURATION.format(port=self.port) + self.extra.format(directory=self._directory.name)
+        )
         words = [word.format(port=self.port, config=config) for word in shlex.split(self.command)]
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(

@@ -46,7 +46,7 @@ enum {
 
 static struct scheme scheme = {.publishers = 1, .topics = 1, .payload = 16, .version = 4};
 static long port = 1883, subscribers = 1, batch = 1, inflight = 20, backlog = 1024;
-static long pairs, shared, queue, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
+static long pairs, shared, lasting, queue, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
 
 static const struct { const char *name; long *value, least, most; } settings[] = {
     {"port", &port, 1, 65535},
@@ -62,6 +62,7 @@ static const struct { const char *name; long *value, least, most; } settings[] =
     {"backlog", &backlog, 1, 1 << 24},
     {"pairs", &pairs, 0, 1},                           /* subscriber i hears publisher i, no other */
     {"shared", &shared, 0, 1},                         /* the subscribers are one shared group */
+    {"lasting", &lasting, 0, 1},                       /* subscribers' sessions outlive them */
     {"queue", &queue, 0, 1},                           /* with shared: a named queue of midge instead */
     {"wildcard", &wildcard, 0, 1},                     /* subscribe to bench/#, not to every topic */
     {"rate", &rate, 0, 100000},                        /* messages a second, one by one; 0: no limit */
@@ -356,7 +357,7 @@ static void open_connection(struct connection *c)
     if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
     c->state = CONNECTING;
     snprintf(id, sizeof id, "bench-%c%06ld", c->publishes ? 'p' : 's', c->index);
-    write_all(c, hello, put_connect(hello, (int)scheme.version, id));
+    write_all(c, hello, put_connect(hello, (int)scheme.version, id, lasting && !c->publishes));
 }
 
 /* The others come after those before them are ready, subscribers first. */

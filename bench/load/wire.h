@@ -71,17 +71,23 @@ static inline long packet_length(const uint8_t *p, size_t available, size_t *hea
     return available > 4 ? -1 : 0;
 }
 
-/* A clean CONNECT with a keep alive of 60 s; `id` of at most 100 characters. */
-static inline size_t put_connect(uint8_t *p, int version, const char *id)
+/* A CONNECT with a keep alive of 60 s; `id` of at most 100 characters. A lasting session is one of
+ * 3.1.1 without the clean flag, or one of 5.0 that ends an hour after its connection. */
+static inline size_t put_connect(uint8_t *p, int version, const char *id, bool lasting)
 {
-    size_t rest = (version == 5 ? 11u : 10u) + 2 + strlen(id), n = 0;
+    size_t properties = version == 5 ? (lasting ? 6u : 1u) : 0u;
+    size_t rest = 10u + properties + 2 + strlen(id), n = 0;
     p[n++] = 0x10;
     n += put_varint(p + n, rest);
     n += put_string(p + n, "MQTT");
     p[n++] = (uint8_t)version;
-    p[n++] = 2;
+    p[n++] = lasting ? 0 : 2;
     n += put_u16(p + n, 60);
-    if (version == 5) p[n++] = 0;
+    if (version == 5) p[n++] = (uint8_t)(properties - 1);
+    if (properties > 1) {
+        p[n++] = 17; /* the session expiry interval */
+        n += put_u32(p + n, 3600);
+    }
     return n + put_string(p + n, id);
 }
 

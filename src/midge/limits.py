@@ -129,6 +129,9 @@ CONTROL_PAUSE_S: Final = 0.001
 KNOWN_EXTRAS_MAX: Final = 1024
 #: Unsent bytes of one receiver above which its publishers are read more slowly.
 OUTBOX_HOLD_BYTES: Final = 1_048_576
+#: Pieces, one or two a message, that one receiver is given of what waits for it before they are
+#: written; then others have their turn.
+OUTBOX_PUMP_PIECES: Final = 500
 #: Unsent bytes of one receiver above which QoS 0 messages to it are dropped, and counted.
 OUTBOX_BYTES_MAX: Final = 2_097_152
 #: How long one slow receiver may hold its publishers back before it is on its own.

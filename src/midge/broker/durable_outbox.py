@@ -20,7 +20,6 @@ from midge.broker.outbox import Outbox
 from midge.broker.queue_item import Item
 from midge.broker.stored import read_delivery
 from midge.limits import (
-    OUTBOX_HOLD_BYTES,
     SLICE_ENTRIES,
     STORE_QUEUE_PAGE,
     STORE_QUEUE_PAGE_BYTES,
@@ -159,7 +158,7 @@ class DurableOutbox(Outbox):
     def _pump_queue(self, queue: deque[Delivery | Backlog], now: float) -> None:
         outgoing = self.outgoing
         left = SLICE_ENTRIES  # of those that are dropped, which costs no credit
-        while self.used <= OUTBOX_HOLD_BYTES and (queue or self._load()):
+        while self._has_room() and (queue or self._load()):
             entry = queue[0]
             if isinstance(entry, Backlog):
                 if entry.next_qos() and outgoing.room() <= 0:
@@ -207,6 +206,9 @@ class DurableOutbox(Outbox):
     def _load(self) -> bool:
         """Read the next page of the queue from the disk; false when there is nothing yet."""
         if not self.paged:
+            return False
+        if self._keeper.crowded():
+            self._go_on_later()
             return False
         rows = self._keeper.page(self.key, self._last_seq, STORE_QUEUE_PAGE)
         if rows:

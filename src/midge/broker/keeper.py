@@ -87,7 +87,11 @@ class Keeper:
 
     def full(self) -> bool:
         """Whether publishers must wait: more was collected than one batch should hold."""
-        return self.journal.failing or len(self.journal.changes) > STORE_PENDING_ROWS
+        return self.journal.failing or self.crowded()
+
+    def crowded(self) -> bool:
+        """Whether what is on the disk must wait to be sent: each message makes rows as it goes."""
+        return len(self.journal.changes) > STORE_PENDING_ROWS
 
     def wait(self) -> Pending:
         """Something to wait for: the disk has caught up."""

@@ -24,7 +24,7 @@ from midge.broker.flight import Flight
 from midge.broker.metrics import Metrics
 from midge.broker.pressure import Pressure
 from midge.broker.queue_item import Item
-from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
+from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES, OUTBOX_PUMP_PIECES
 from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.aliases import OutboundAliases
@@ -380,7 +380,7 @@ class Outbox(Pressure):
 
     def _pump_queue(self, queue: deque[Delivery | Backlog], now: float) -> None:
         outgoing = self.outgoing
-        while queue and self.used <= OUTBOX_HOLD_BYTES:
+        while queue and self._has_room():
             entry = queue[0]
             if isinstance(entry, Backlog):
                 if entry.next_qos() and outgoing.room() <= 0:
@@ -401,6 +401,10 @@ class Outbox(Pressure):
         if not queue:
             self.queue = None
 
+    def _has_room(self) -> bool:
+        """Whether more of what waits may be sent before something is written."""
+        return self.used <= OUTBOX_HOLD_BYTES and len(self.chunks) < OUTBOX_PUMP_PIECES
+
     def _expired(self, delivery: Delivery, now: float) -> bool:
         """Whether a message is no longer worth sending; it is dropped then."""
         if delivery.message.expires_at > now:
@@ -416,7 +420,7 @@ class Outbox(Pressure):
         outgoing = self.outgoing
         unsafe = self.unsafe_ids()
         while resend:
-            if outgoing.room() + len(resend) <= 0 or self.used > OUTBOX_HOLD_BYTES:
+            if outgoing.room() + len(resend) <= 0 or not self._has_room():
                 return False
             if resend[0] in unsafe:
                 return False  # and nothing behind it: they keep their order
