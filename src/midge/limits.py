@@ -37,6 +37,16 @@ PROXY_LINE_BYTES_MAX: Final = 108
 PROXY_HEADER_BYTES_MAX: Final = 500
 #: How often certificates are looked at, whether they are other files.
 TLS_LOOK_S: Final = 5.0
+#: HTTP requests that are answered at a time, by ``http_dir`` and ``http_api``, and how long one may
+#: take whose client takes nothing of it any more.
+HTTP_EXCHANGES_MAX: Final = 100
+HTTP_STALL_S: Final = 30.0
+#: Threads that read files for them, jobs that wait for these, and bytes of a job.
+HTTP_FILES_THREADS: Final = 2
+HTTP_FILES_QUEUE_MAX: Final = 256
+HTTP_PIECE_BYTES: Final = 65_536
+#: How often the numbers of ``/api/v1/systree`` are made anew: all sessions are looked at for them.
+HTTP_NUMBERS_EVERY_S: Final = 1.0
 #: How long a new connection may take to send its whole CONNECT, and for a handshake before it.
 CONNECT_TIMEOUT_S: Final = 10.0
 

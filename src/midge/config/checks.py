@@ -171,9 +171,14 @@ _OF_LISTENER: Final[tuple[tuple[frozenset[str], Callable[[ListenerSettings], boo
         "clients are only asked for a certificate with 'require_certificate true'",
     ),
     (
-        frozenset({"http_dir", "websockets_origin"}),
+        frozenset({"websockets_origin"}),
         lambda it: it.protocol == "websockets",
         "the listener does not have 'protocol websockets'",
+    ),
+    (
+        frozenset({"http_dir"}),
+        lambda it: it.protocol in ("websockets", "http_api"),
+        "the listener has neither 'protocol websockets' nor 'protocol http_api'",
     ),
     (
         frozenset({"zmtp_mechanism", "zmtp_queue", "zmtp_user_queue"}),

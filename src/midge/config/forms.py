@@ -95,9 +95,7 @@ def _bind_address(reader: Reader, given: Given) -> None:
 def _protocol(reader: Reader, given: Given) -> None:
     """``protocol mqtt``."""
     protocol = read_word(given.line, given.name)
-    if protocol == "http_api":
-        raise unsupported(f"{given.name} {protocol}")
-    if protocol not in ("mqtt", "websockets", "zmtp"):
+    if protocol not in ("mqtt", "websockets", "http_api", "zmtp"):
         raise invalid(given.name, protocol)
     reader.assign(given, "protocol", protocol)
 

@@ -192,8 +192,8 @@ bind_interface                text -     default  works - bind_interface
     Listen only on the addresses of a network interface.
 enable_proxy_protocol         int  -     listener works r proxy_protocol
     Version of the PROXY protocol that connections begin with.
-http_dir                      text -     listener later - http_dir
-    Directory of files that a WebSocket listener serves.
+http_dir                      text -     listener works r http_dir
+    Directory of files that a listener of WebSockets or http_api serves to browsers.
 listener                      own  -     general  works - -
     Listen on a port, and optionally one address only; port 0 for a Unix socket and its path.
 listener_allow_anonymous      bool -     listener works r allow_anonymous
@@ -217,7 +217,7 @@ plugin_use                    text -     listener later - -
 port                          own  1883  default  works - port
     Port of the default listener.
 protocol                      own  mqtt  default  works r protocol
-    What is spoken here: mqtt, websockets or zmtp.
+    What is spoken here: mqtt, websockets, http_api or zmtp.
 proxy_protocol_v2_require_tls bool false listener works r proxy_protocol_v2_require_tls
     Only take connections that reached the proxy over TLS.
 socket_domain                 own  -     default  works - socket_domain

@@ -197,7 +197,7 @@ class ListenerSettings(TlsSettings):
         unix_path: the path of a Unix socket to listen on instead.
         socket_domain: ``ipv4`` or ``ipv6`` for only these; ``None`` for both.
         bind_interface: a network interface, on whose addresses alone it listens.
-        protocol: what is spoken there: ``mqtt``, ``websockets`` or ``zmtp``.
+        protocol: what is spoken there: ``mqtt``, ``websockets``, ``http_api`` or ``zmtp``.
         protocol_versions: versions of MQTT that are accepted, as they stand in CONNECT.
         allow_anonymous: clients without credentials are let in; ``None``: see
             :func:`anonymous_allowed`.
@@ -213,7 +213,7 @@ class ListenerSettings(TlsSettings):
         proxy_protocol: the version of the PROXY protocol that connections begin with; 0 for none.
         proxy_protocol_v2_require_tls: only connections that reached the proxy over TLS are taken.
         websockets_origins: origins that WebSocket connections may come from; empty for any.
-        http_dir: a directory of files that a WebSocket listener serves.
+        http_dir: a directory of files that a listener of ``websockets`` or ``http_api`` serves.
         zmtp_mechanism: how ZeroMQ peers say who they are: ``null``, ``plain`` or ``curve``.
         zmtp_queue: the queue of ZeroMQ peers that do not name one.
         zmtp_user_queues: a user, a blank, and the queue of that user's ZeroMQ peers.

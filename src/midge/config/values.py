@@ -115,7 +115,6 @@ _INSTEAD: Final = {
     "auth_plugin": _PLUGIN_INSTEAD,
     "ciphers_tls1.3": "OpenSSL's own choice is used then, which openssl.cnf can change.",
     "global_plugin": _PLUGIN_INSTEAD,
-    "http_dir": "A web server in front can serve files, and pass on the WebSockets.",
     "log_dest dlt": "There are file, syslog, stdout, stderr and topic.",
     "plugin": _PLUGIN_INSTEAD,
     "plugin_load": _PLUGIN_INSTEAD,

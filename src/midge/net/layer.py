@@ -83,6 +83,14 @@ class Layer:
         self.refuse(text)
         self.below.abort()
 
+    def divert(self, handler: Handler) -> None:
+        """It will never be ready, and that is no fault: another handler goes on with what is below.
+
+        It is no connection for those who wait for one; told to them with an empty text.
+        """
+        self.above = handler
+        self.refuse("")
+
     def refuse(self, text: str) -> None:
         """It will never be ready; told once."""
         if not self._told:

@@ -23,11 +23,14 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from midge.net.http import HttpExchange, exchange_on
+from midge.net.http_request import BadRequest, parse_request
 from midge.net.layer import Below, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from midge.net.http import Answer
     from midge.net.stream import Handler
 
 #: Subprotocols that are spoken, the preferred one first (MQTT 5.0 section 6.0, and what 3.1 used).
@@ -54,7 +57,15 @@ def _address_in(forwarded: bytes) -> str | None:
 class WebSocketLayer(Layer):
     """A WebSocket, the server's side."""
 
-    __slots__ = ("_address", "_header_bytes", "_header_bytes_max", "_origins", "_request", "_ws")
+    __slots__ = (
+        "_address",
+        "_header_bytes",
+        "_header_bytes_max",
+        "_origins",
+        "_plain",
+        "_request",
+        "_ws",
+    )
 
     def __init__(
         self,
@@ -63,12 +74,14 @@ class WebSocketLayer(Layer):
         header_bytes_max: int,
         opened: Callable[[Layer], Handler | None],
         refused: Callable[[Layer, str], None],
+        plain: Answer | None = None,
     ) -> None:
         """Wait for the request.
 
         Args:
             origins: where pages may come from; empty for anywhere.
             header_bytes_max: the longest request.
+            plain: who answers those that ask for no WebSocket; ``None``: they are refused.
         """
         super().__init__(below, opened, refused)
         self._ws = WSConnection(ConnectionType.SERVER)
@@ -76,6 +89,7 @@ class WebSocketLayer(Layer):
         self._header_bytes_max = header_bytes_max
         self._header_bytes = 0
         self._request = b""
+        self._plain = plain
         self._address: str | None = None
 
     def peer(self) -> tuple[str, int]:
@@ -85,6 +99,8 @@ class WebSocketLayer(Layer):
 
     def stream_data(self, data: bytes) -> None:
         """See :class:`midge.net.stream.Handler`."""
+        if isinstance(self.above, HttpExchange):
+            return  # it has its one request
         if self.above is None:
             self._header_bytes += len(data)
             if self._header_bytes > self._header_bytes_max:
@@ -92,8 +108,11 @@ class WebSocketLayer(Layer):
                 return
             data = self._request + data
             self._request = b""
-            if data.startswith(b"GET ") and b"\r\n\r\n" not in data:
+            asks = (b"GET ",) if self._plain is None else (b"GET ", b"HEAD ")
+            if data.startswith(asks) and b"\r\n\r\n" not in data:
                 self._request = data  # given in pieces, the library takes no more than 16 KiB
+                return
+            if self._plain is not None and self._is_answered(data, self._plain):
                 return
         try:
             self._ws.receive_data(data)
@@ -103,6 +122,17 @@ class WebSocketLayer(Layer):
                 self._reject(400, f"this is no request for a WebSocket: {error}")
             else:
                 self._goodbye(_PROTOCOL_ERROR)
+
+    def _is_answered(self, data: bytes, plain: Answer) -> bool:
+        """Whether a request was for something else than a WebSocket."""
+        try:
+            request = parse_request(data.partition(b"\r\n\r\n")[0])
+        except BadRequest:
+            return False  # the library has its own words for what it cannot understand
+        if request.is_upgrade():
+            return False
+        exchange_on(self, request, plain)
+        return True
 
     def _heed(self) -> None:
         pieces: list[bytes] = []

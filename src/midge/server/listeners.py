@@ -33,9 +33,13 @@ if TYPE_CHECKING:
     from midge.links.zmq import Place
     from midge.server.logs import Log
     from midge.server.mqtt_server import MakeLayer, MqttServer
+    from midge.server.web import Web
 
 # Options whose files or values can be at fault when a listener is made.
-_FILES: Final = ("certfile", "keyfile", "cafile", "capath", "crlfile", "dhparamfile", "ciphers")
+_FILES: Final = (
+    *("certfile", "keyfile", "cafile", "capath", "crlfile", "dhparamfile", "ciphers"),
+    "http_dir",
+)
 
 
 class OpenListener:
@@ -79,8 +83,12 @@ class OpenListener:
         self.tls = tls
         self.request_bytes = WEBSOCKET_HEADER_BYTES_MAX
 
-    def layers(self) -> list[MakeLayer]:
-        """What stands between a connection and MQTT, the lowest first."""
+    def layers(self, web: Web | None = None) -> list[MakeLayer]:
+        """What stands between a connection and MQTT, the lowest first.
+
+        Args:
+            web: answers what is asked over HTTP; ``None``: nobody does.
+        """
         made: list[MakeLayer] = []
         settings = self.settings
         if settings.proxy_protocol:
@@ -94,9 +102,20 @@ class OpenListener:
             from midge.net.websocket import WebSocketLayer  # needs a library of its own
 
             request_bytes = self.request_bytes
+            plain = web.files_of(settings) if web is not None and settings.http_dir else None
             made.append(
                 lambda below, opened, refused: WebSocketLayer(
-                    below, settings.websockets_origins, request_bytes, opened, refused
+                    below, settings.websockets_origins, request_bytes, opened, refused, plain
+                )
+            )
+        elif settings.protocol == "http_api" and web is not None:
+            from midge.net.http import HttpLayer
+
+            request_bytes = self.request_bytes
+            answer = web.facts_at(settings)
+            made.append(
+                lambda below, opened, refused: HttpLayer(
+                    below, request_bytes, answer, opened, refused
                 )
             )
         return made
@@ -137,14 +156,16 @@ class Listeners:
     Attributes:
         all: those that are open, in order.
         given: sockets that are used where a listener has their address; ours are opened elsewhere.
+        web: answers what is asked over HTTP; ``None`` until there is somebody to ask.
     """
 
-    __slots__ = ("_log", "all", "given")
+    __slots__ = ("_log", "all", "given", "web")
 
     def __init__(self, log: Log, given: GivenSockets | None = None) -> None:
         self._log = log
         self.given = GivenSockets() if given is None else given
         self.all: list[OpenListener] = []
+        self.web: Web | None = None
 
     def open(self, configuration: Configuration) -> bool:
         """Open all listeners of a configuration; false, with the reason in the log, if one fails.
@@ -209,7 +230,13 @@ class Listeners:
         family = int(FAMILIES.get(settings.socket_domain or "", 0))
         sockets = open_tcp(settings.host, settings.port, family, settings.bind_interface)
         for listening in sockets:
-            self._log.information(lines.opening(_family(listening), listening.getsockname()[1]))
+            port = listening.getsockname()[1]
+            if settings.protocol == "http_api":
+                self._log.information(lines.opening_http_api(port))
+            else:
+                self._log.information(lines.opening(_family(listening), port))
+        if settings.http_dir is not None:
+            self._log.information(lines.http_dir(settings.http_dir))
         return OpenListener(settings, sockets)
 
     def _use(self, settings: ListenerSettings, given: list[socket.socket]) -> OpenListener:
@@ -234,7 +261,10 @@ class Listeners:
         for listening in listener.sockets:
             listener.servers.append(
                 await server.listen(
-                    listening, listener.settings, listener.layers, lambda: listener.place
+                    listening,
+                    listener.settings,
+                    lambda: listener.layers(self.web),
+                    lambda: listener.place,
                 )
             )
 
@@ -302,6 +332,10 @@ def check_libraries(settings: ListenerSettings) -> None:
     if settings.protocol == "websockets" and find_spec("wsproto") is None:
         raise ConfigError(
             "Error: protocol websockets needs the library wsproto: pip install 'midge[ws]'."
+        )
+    if settings.http_dir is not None and not os.path.isdir(settings.http_dir):
+        raise ConfigError(
+            f"Error: http_dir '{settings.http_dir}' is no directory, or cannot be read."
         )
 
 

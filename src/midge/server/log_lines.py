@@ -79,6 +79,16 @@ def opening(family: str, port: int) -> str:
     return f"Opening {family} listen socket on port {port}."
 
 
+def opening_http_api(port: int) -> str:
+    """A socket of ``protocol http_api`` is opened (information)."""
+    return f"Opening http api listen socket on port {port}."
+
+
+def http_dir(path: str) -> str:
+    """A listener serves the files of a directory (information)."""
+    return f"Using http_dir {path}"
+
+
 def opening_unix(path: str) -> str:
     """A Unix socket is opened (information)."""
     return f"Opening unix listen socket on path {path}."

@@ -305,10 +305,8 @@ def test_an_error_carries_file_and_line() -> None:
     [
         "plugin /usr/lib/p.so",
         "plugin_load name /usr/lib/p.so",
-        "listener 1\nprotocol http_api",
         "listener 1\ntls_engine x",
         "log_dest dlt",
-        "listener 1\nhttp_dir /srv/www",
     ],
 )
 def test_what_clients_could_miss_is_an_error_with_its_place(text: str) -> None:
