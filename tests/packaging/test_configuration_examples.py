@@ -46,7 +46,7 @@ class Moved:
             r"^listener ([1-9]\d*)", lambda _: f"listener {free_port()}", text, flags=re.M
         )
         self.text = re.sub(
-            r"^(listener 0|password_file|certfile|keyfile|cafile) (\S+)",
+            r"^(listener 0|password_file|certfile|keyfile|cafile|http_dir) (\S+)",
             lambda found: f"{found[1]} {self.file(found[1], found[2])}",
             text,
             flags=re.M,
@@ -58,6 +58,8 @@ class Moved:
             path = self.directory / "passwords"
             path.write_text(f"bob:{make_hash(SHA512, b'secret', b's' * 12).encoded}\n")
             return path
+        if option == "http_dir":
+            return self.directory
         made = {"certfile": certificate, "keyfile": key, "cafile": self.authority.cafile}
         return made.get(option) or self.directory / Path(name).name
 
@@ -86,6 +88,9 @@ class Moved:
                 mask = b"\0\0\0\0"
                 sock.sendall(bytes((0x82, 0x80 | len(CONNECT))) + mask + CONNECT)
                 return sock.recv(100)[2:]
+            if listener.protocol == "http_api":
+                sock.sendall(b"GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return ADMITTED if sock.recv(100).startswith(b"HTTP/1.1 200 ") else b""
             sock.sendall(CONNECT)
             return sock.recv(100)
 
