@@ -98,7 +98,8 @@ class GroupModel(RuleBasedStateMachine):
             if isinstance(item, Item)
         ]
         assert group.in_flight == len(on_their_way) == len(set(on_their_way))
-        assert group.waiting == len(group._plain) + len(group._first) + group._paged
+        ready = group.ready
+        assert group.waiting == len(ready.fifo) + len(ready.heap) + ready.paged
         if group.waiting:
             assert not any(one.has_credit() for one in group.consumers)
 

@@ -239,7 +239,7 @@ class Factory:
         queue = self.world.broker.queues.get("orders.dead")
         if queue is None:
             return set()
-        found = [item.message.payload for item in queue.peek(10_000, self.world.clock.now())]
+        found = [item.message.payload for item in queue.peek(10_000)]
         assert len(found) == queue.waiting
         return set(found)
 
@@ -254,7 +254,7 @@ def run(factory: Factory, steps: int = STEPS) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_what_was_acknowledged_is_done(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     page = random.Random(seed).choice([1, 3, 500])
-    monkeypatch.setattr("midge.broker.queue.STORE_QUEUE_PAGE", page)
+    monkeypatch.setattr("midge.broker.queue_pages.STORE_QUEUE_PAGE", page)
     monkeypatch.setattr("midge.broker.durable_outbox.STORE_QUEUE_PAGE", page)
     monkeypatch.setattr("midge.testing.pair.STORE_QUEUE_PAGE", page)
     run(Factory(seed, None))
@@ -271,7 +271,7 @@ def test_without_crashes_what_is_given_again_is_always_marked(seed: int) -> None
 def test_the_same_with_the_store_in_a_file(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("midge.broker.queue.STORE_QUEUE_PAGE", 3)
+    monkeypatch.setattr("midge.broker.queue_pages.STORE_QUEUE_PAGE", 3)
     monkeypatch.setattr("midge.testing.pair.STORE_QUEUE_PAGE", 3)
     factory = Factory(seed, tmp_path / "midge.db")
     run(factory)

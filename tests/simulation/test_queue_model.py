@@ -18,7 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from midge.broker.queue import DONE, TAKEN, UNFIT, Consumer, Queue
+from midge.broker.consumer import DONE, TAKEN, UNFIT, Consumer
+from midge.broker.queue import Queue
 from midge.broker.queue_item import Item
 from midge.config.queue_settings import DROP_NEWEST, DROP_OLDEST, REJECT, QueueSettings
 from midge.message import NEVER, Message
@@ -119,7 +120,7 @@ class QueueModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pages = mock.patch("midge.broker.queue.STORE_QUEUE_PAGE", PAGE)
+        self.pages = mock.patch("midge.broker.queue_pages.STORE_QUEUE_PAGE", PAGE)
         self.restored = mock.patch("midge.testing.pair.STORE_QUEUE_PAGE", PAGE)
         self.pages.start()
         self.restored.start()
@@ -202,12 +203,12 @@ class QueueModel(RuleBasedStateMachine):
 
     def numbers_in_queue(self) -> list[int]:
         queue = self.queue
-        found = [number_of(item) for item in (*queue._plain, *queue._first)]
-        found += [number_of(item) for _, _, item in queue._delayed]
-        if queue._paged:
+        found = [number_of(item) for item in (*queue.ready.fifo, *queue.ready.heap)]
+        found += [number_of(item) for _, _, item in queue.ready.delayed]
+        if queue.ready.paged:
             assert self.store is not None
-            rows = self.store.page(queue.key, queue._last_serial, 1000)
-            assert len(rows) == queue._paged
+            rows = self.store.page(queue.key, queue.pages.last_serial, 1000)
+            assert len(rows) == queue.ready.paged
             found += [int(message.payload.split()[0]) for _, message in rows if message]
         return found
 
@@ -402,12 +403,12 @@ class QueueModel(RuleBasedStateMachine):
 
     def sync_deliveries(self) -> None:
         """Of the last time that a message was given the store knows only that it was."""
-        for item in (*self.queue._plain, *self.queue._first):
+        for item in (*self.queue.ready.fifo, *self.queue.ready.heap):
             entry = self.entries[number_of(item)]
             assert item.deliveries >= min(entry.deliveries, 1)
             assert entry.deliveries - 1 <= item.deliveries
             entry.deliveries = item.deliveries
-            entry.out_of_line = item.stored != 0 and item in self.queue._first
+            entry.out_of_line = item.stored != 0 and item in self.queue.ready.heap
 
     # -- what is always so --------------------------------------------------------------------
 
@@ -451,7 +452,7 @@ class QueueModel(RuleBasedStateMachine):
 
     def the_dead_are_in_their_queue(self) -> None:
         queue = self.world.broker.queues.get("jobs.dead")
-        found = [] if queue is None else queue.peek(1000, self.now)
+        found = [] if queue is None else queue.peek(1000)
         assert sorted(number_of(item) for item in found) == sorted(self.dead)
 
 

@@ -212,7 +212,7 @@ class QueueControl(Pressure):
         queue = self._queue(command)
         count = min(_number(command, "count", 10), CONTROL_PEEK_MAX)
         data["waiting"] = queue.waiting
-        data["messages"] = [self._shown(item) for item in queue.peek(count, self._now)]
+        data["messages"] = [self._shown(item) for item in queue.peek(count)]
         yield from ()
 
     def _shown(self, item: Item) -> Values:

@@ -13,8 +13,8 @@ from midge.config.queue_settings import DROP_NEWEST, QueueSettings
 from midge.store.base import HELD, QUEUED, QueueRow
 
 if TYPE_CHECKING:
+    from midge.broker.consumer import Consumer
     from midge.broker.pressure import Pressure
-    from midge.broker.queue import Consumer
     from midge.broker.queue_item import Item
     from midge.broker.queues import Queues
     from midge.broker.session import Session, Subscription
@@ -59,23 +59,23 @@ class Group(Queue):
             outbox.consumers = []
         outbox.consumers.append(member)
         if subscription.session.key and not self.key:
-            self.key = self._queues.journal.new_session()
-            self._queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
+            self.key = self.queues.journal.new_session()
+            self.queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
             self._keep_waiting()
         self._resize(1)
         self.join(member, now)
 
     def _keep_waiting(self) -> None:
         """Store what waits already: its numbers are to be below those of what comes next."""
-        journal = self._queues.journal
-        self._first.sort()
-        for state, items in ((HELD, self._first), (QUEUED, self._plain)):
+        journal = self.queues.journal
+        self.ready.heap.sort()
+        for state, items in ((HELD, self.ready.heap), (QUEUED, self.ready.fifo)):
             for item in items:
                 item.serial = journal.put(self.key, item.message, state, 0, 0.0)
                 item.stored = item.message.stored
                 if item.deliveries:
                     journal.change(self.key, item.serial, item.deliveries, HELD)
-                self._last_serial = item.serial
+                self.pages.last_serial = item.serial
 
     def remove(self, session: Session, now: float) -> None:
         """A member leaves; what it has not acknowledged, it may still."""
@@ -91,7 +91,7 @@ class Group(Queue):
     def _resize(self, more: int) -> None:
         """As much may wait for a group as for all its members."""
         count = max(1, len(self.consumers) + more)
-        broker = self._queues.settings
+        broker = self.queues.settings
         self.settings = self.settings._replace(
             messages_max=broker.queued_messages_max * count,
             bytes_max=broker.queued_bytes_max * count,
@@ -99,7 +99,7 @@ class Group(Queue):
 
     def take(self, message: Message, barred: frozenset[Session], now: float) -> Pressure | None:
         """See :meth:`Queue.take`; those who are ``barred`` may not have this topic."""
-        if not barred and (message.qos or self._queues.settings.upgrade_outgoing_qos):
+        if not barred and (message.qos or self.queues.settings.upgrade_outgoing_qos):
             if self._can_wait():
                 return super().take(message, barred, now)
             self._metrics.dropped_no_member += 1
@@ -114,12 +114,12 @@ class Group(Queue):
         self, message: Message, barred: frozenset[Session], now: float
     ) -> Subscription | None:
         """Make a message one member's own; ``None`` when nobody can have it."""
-        member = self.choose(message.qos, self._queues.settings.queue_qos0, barred)
+        member = self.choose(message.qos, self.queues.settings.queue_qos0, barred)
         if member is None:
             self._metrics.dropped_no_member += 1
             return None
         qos = member.qos
-        if message.qos < qos and not self._queues.settings.upgrade_outgoing_qos:
+        if message.qos < qos and not self.queues.settings.upgrade_outgoing_qos:
             qos = message.qos
         retain = message.retain and member.retain_as_published
         member.outbox.deliver(Delivery(message, qos, retain, member.ids), now)
@@ -130,12 +130,12 @@ class Group(Queue):
 
         They were not asked when it came: members come, and rules change, while it waits.
         """
-        authorizer = self._queues.authorizer
+        authorizer = self.queues.authorizer
         message = item.message
         if authorizer is not None:
             kept_out = those_barred(authorizer, message.topic, [self])
             if isinstance(consumer, Member) and consumer.subscription.session in kept_out:
-                self._ring.rotate(-1)
+                self.ring.standing.rotate(-1)
                 if item.stored and not message.stored:
                     message.stored = item.stored  # the member's own entry is to name the same row
                     self._give_one(message, kept_out, now)
@@ -152,7 +152,7 @@ class Group(Queue):
 
     def _can_wait(self) -> bool:
         """Whether there is a member that could ever have a message at QoS 1."""
-        if self._ring and self._ring[0].is_there():
+        if self.ring.standing and self.ring.standing[0].is_there():
             return True
         for member in self.members:
             outbox = member.outbox

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midge.broker.consumer import DONE, TAKEN, UNFIT, Consumer
 from midge.broker.delivery import Delivery
-from midge.broker.queue import DONE, TAKEN, UNFIT, Consumer, Queue
 from midge.limits import OUTBOX_HOLD_BYTES
 
 if TYPE_CHECKING:
+    from midge.broker.queue import Queue
     from midge.broker.queue_item import Item
     from midge.broker.session import Subscription
 

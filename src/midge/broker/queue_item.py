@@ -10,7 +10,8 @@ from midge.mqtt.primitives import write_pair
 from midge.mqtt.property_codec import encode_publish_properties
 
 if TYPE_CHECKING:
-    from midge.broker.queue import Consumer, Queue
+    from midge.broker.consumer import Consumer
+    from midge.broker.queue import Queue
     from midge.message import Message
 
 #: The user property that says how often a message has been given out, from the second time on.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.broker.queue import DONE, TAKEN, Consumer, Queue
+from midge.broker.consumer import DONE, TAKEN, Consumer
 from midge.limits import ZMQ_PULL_AHEAD_BYTES
 from midge.links.zmq_mapping import body_of
 
 if TYPE_CHECKING:
+    from midge.broker.queue import Queue
     from midge.broker.queue_item import Item
     from midge.links.zmq import ZmqLink
     from midge.links.zmq_outbox import ZmqOutbox
