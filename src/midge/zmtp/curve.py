@@ -53,6 +53,8 @@ _WELCOME_DATA_BYTES: Final = 160
 _INITIATE_DATA_BYTES_MIN: Final = 96 + 8 + 16 + 128
 _READY_DATA_BYTES_MIN: Final = 8 + 16
 _COOKIE_BYTES: Final = 96
+#: The bit of a command inside of a MESSAGE (RFC 26); it is not that of a frame.
+_INNER_COMMAND: Final = 2
 _CLIENT_NONCE: Final = b"CurveZMQMESSAGEC"
 _SERVER_NONCE: Final = b"CurveZMQMESSAGES"
 
@@ -147,7 +149,8 @@ class CurveMechanism(Mechanism):
     def seal(self, flags: int, body: bytes) -> bytes:
         """See :meth:`Mechanism.seal`."""
         nonce = self._take_nonce()
-        plain = bytes((flags,)) + body
+        inner = flags & MORE | (_INNER_COMMAND if flags & COMMAND else 0)
+        plain = bytes((inner,)) + body
         box: bytes = self._boxes.crypto_box_afternm(plain, self._nonce_out + nonce, self._shared)
         return b"".join((MESSAGE, nonce, box))
 
@@ -166,7 +169,8 @@ class CurveMechanism(Mechanism):
             raise ZmtpError("a MESSAGE does not open", CRYPTOGRAPHIC) from error
         # Only what is proven to be the peer's may move the counter.
         self._heed_nonce(nonce)
-        return plain[0] & (MORE | COMMAND), plain[1:]
+        inner = plain[0]
+        return inner & MORE | (COMMAND if inner & _INNER_COMMAND else 0), plain[1:]
 
 
 class CurveClient(CurveMechanism):
