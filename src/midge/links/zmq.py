@@ -116,6 +116,7 @@ class ZmqLink(Link):
         place: what that has for ZeroMQ.
         client_id: what it is called, once it is there.
         identity: as whom it came in, for who decides what it may do.
+        key: the CURVE key by which it came in; ``None`` for none.
         closing: write what is queued, then close.
         waiting: a decision, or room in a queue, without which nothing more of it is handled.
         queue: what it puts into, or takes from.
@@ -138,6 +139,7 @@ class ZmqLink(Link):
         "dropped",
         "gone",
         "identity",
+        "key",
         "listener",
         "listener_port",
         "place",
@@ -173,6 +175,7 @@ class ZmqLink(Link):
             listener.name(listener_port),
             anonymous_allowed(broker.settings, listener),
         )
+        self.key: bytes | None = None
         self.closing = False
         self.gone = False
         self.queue: Queue | None = None
@@ -337,6 +340,7 @@ class ZmqLink(Link):
             self.end_text = "its CURVE key is not in zmtp_curve_keys"
             self._heed(self.connection.zap_reply(400, now), now)
             return
+        self.key = key
         self.identity.username = username
         self.identity.proof = CERTIFICATE
         self._authenticated(ALLOWED, now)

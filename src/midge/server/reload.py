@@ -22,6 +22,7 @@ from midge.server import log_lines as lines
 from midge.server.listeners import OpenListener, locate, new_context, why_not_open
 from midge.server.logs import close_sinks, open_sinks, unopened
 from midge.server.zmq_place import make_place
+from midge.server.zmq_users import show_out_strangers
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -134,6 +135,7 @@ class Reload:
             service.log.warning(line)
         self._take_listeners(configuration, plan)
         service.security.apply(security)  # links and routes make anew what they remember
+        show_out_strangers(service.server, service.listeners.all, service.log)
         if rates != [getattr(settings, name) for name in _RATES]:
             now = service.server.now()
             for client in list(service.server.clients):
