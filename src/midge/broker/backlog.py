@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from midge.broker.delivery import Delivery
 from midge.message import Message
+
+if TYPE_CHECKING:
+    from midge.broker.session import Subscription
 
 
 class Backlog:
@@ -13,18 +18,18 @@ class Backlog:
     no queue limit cuts them short.
 
     Args:
-        upgrade: messages go at ``qos`` even if they were published at a lower one.
+        subscription: the new one.
+        upgrade: messages go at its QoS even if they were published at a lower one.
     """
 
-    __slots__ = ("ids", "index", "messages", "qos", "upgrade")
+    __slots__ = ("index", "messages", "subscription", "upgrade")
 
     def __init__(
-        self, messages: list[Message], qos: int, ids: tuple[int, ...], upgrade: bool = False
+        self, messages: list[Message], subscription: Subscription, upgrade: bool = False
     ) -> None:
         self.upgrade = upgrade
         self.messages = messages
-        self.qos = qos
-        self.ids = ids
+        self.subscription = subscription
         self.index = 0
 
     def next_delivery(self) -> Delivery:
@@ -32,7 +37,7 @@ class Backlog:
         qos = self.next_qos()
         message = self.messages[self.index]
         self.index += 1
-        return Delivery(message, qos, True, self.ids)
+        return Delivery(message, qos, True, self.subscription.ids)
 
     def done(self) -> bool:
         """Whether all of it was given out."""
@@ -40,4 +45,5 @@ class Backlog:
 
     def next_qos(self) -> int:
         """The quality of service that the next message will have."""
-        return self.qos if self.upgrade else min(self.qos, self.messages[self.index].qos)
+        qos = self.subscription.qos
+        return qos if self.upgrade else min(qos, self.messages[self.index].qos)

@@ -18,7 +18,7 @@ from midge.broker.backlog import Backlog
 from midge.broker.delivery import Delivery
 from midge.broker.outbox import Outbox
 from midge.broker.queue_item import Item
-from midge.broker.stored import read_delivery
+from midge.broker.stored import read_delivery, row_of
 from midge.limits import (
     SLICE_ENTRIES,
     STORE_QUEUE_PAGE,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from midge.broker.keeper import Keeper
     from midge.broker.metrics import Metrics
     from midge.broker.pressure import Pressure
+    from midge.broker.session import Subscription
     from midge.config.settings import Settings
     from midge.message import Message
     from midge.store.base import DeliveryRow, MessageRow
@@ -190,12 +191,26 @@ class DurableOutbox(Outbox):
         """Pump when what was noted of this outbox is safe: others have their turn until then."""
         self._keeper.hungry[self] = None
 
+    def owe(self, backlog: Backlog, now: float) -> None:
+        """See :meth:`Outbox.owe`; what cannot be sent yet is noted in the store."""
+        super().owe(backlog, now)
+        if not backlog.done():
+            self._note_owed(backlog.subscription, True)
+
+    def _note_owed(self, subscription: Subscription, owed: bool) -> None:
+        """Note whether a subscription waits for retained messages, unless it is no more."""
+        current = subscription.session.subscriptions.get(subscription.filter) is subscription
+        if current and subscription.owed != owed:
+            subscription.owed = owed
+            self._keeper.journal.keep_subscription(row_of(subscription))
+
     def _send_owed(self, backlog: Backlog, queue: deque[Delivery | Backlog], now: float) -> None:
         """Send a retained message of a new subscription; it is kept from here on."""
         delivery = backlog.next_delivery()
         self.owed -= 1
         if backlog.done():
             queue.popleft()
+            self._note_owed(backlog.subscription, False)
         if self._expired(delivery, now):
             return
         if delivery.qos:
@@ -281,10 +296,15 @@ class DurableOutbox(Outbox):
     def keep_only(self, allowed: Callable[[Message], bool]) -> None:
         """See :meth:`Outbox.keep_only`."""
         before = list(self.outgoing.waiting)
+        owed = [entry for entry in self.queue or () if isinstance(entry, Backlog)]
         queued = [entry for entry in self.queue or () if not isinstance(entry, Backlog)]
         kept = iter(list(self._queued))
         pairs = [(entry, next(kept)) for entry in queued if entry.qos]
         super().keep_only(allowed)
+        still = {entry.subscription for entry in self.queue or () if isinstance(entry, Backlog)}
+        for backlog in owed:
+            if backlog.subscription not in still:
+                self._note_owed(backlog.subscription, False)
         for packet_id in before:
             if packet_id not in self.outgoing.waiting:
                 self._forget(packet_id)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
+    from midge.broker.consumer import Consumer
     from midge.broker.link import Link
-    from midge.broker.queue import Consumer
     from midge.config.settings import Settings
 
 _NO_IDS: Final[frozenset[int]] = frozenset()
@@ -485,7 +485,7 @@ class Outbox(Pressure):
                 self.owed -= gone
                 self._drop_forbidden(gone)
                 if left:
-                    kept.append(Backlog(left, entry.qos, entry.ids, entry.upgrade))
+                    kept.append(Backlog(left, entry.subscription, entry.upgrade))
             elif allowed(entry.message):
                 kept.append(entry)
             else:

@@ -53,15 +53,19 @@ def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> N
     for subscription in contents.subscriptions:
         owner = by_key.get(subscription.session)
         if owner is not None:
-            _, filter, qos, no_local, as_published, handling, identifier = subscription
-            broker.router.restore(
-                Subscription(owner, filter, qos, no_local, as_published, handling, identifier), now
-            )
+            _, filter, qos, no_local, as_published, handling, identifier, owed = subscription
+            made = Subscription(owner, filter, qos, no_local, as_published, handling, identifier)
+            made.owed = owed
+            broker.router.restore(made, now)
     for key, packet_id in contents.incoming:
         owner = by_key.get(key)
         if owner is not None:
             owner.incoming.take(packet_id)
     _restore_deliveries(keeper, contents, by_key)
+    for owner in by_key.values():
+        for made in owner.subscriptions.values():
+            if made.owed:
+                broker.router.owe_again(made, now)
     for session_row in contents.sessions:
         _adopt(broker, by_key[session_row.key], session_row, now, offset_s)
     broker.router.subscriptions.end_empty_groups(now)

@@ -257,13 +257,25 @@ class Router:
         if subscription.group is not None or queue_name(filter) is not None:
             return  # section 4.8.2: no retained messages for shared subscriptions, nor for queues
         if entry.retain_handling == 0 or (entry.retain_handling == 1 and not existed):
-            messages = self.retained.matching(filter, now)
-            if self.authorizer is not None and messages:
-                sources = self._sources if self._settings.check_retain_source else None
-                messages = retained_for(self.authorizer, session, messages, sources)
-            if messages:
-                upgrade = self._settings.upgrade_outgoing_qos
-                session.outbox.owe(Backlog(messages, qos, subscription.ids, upgrade), now)
+            self._owe(subscription, filter, now)
+
+    def _owe(self, subscription: Subscription, filter: str, now: float) -> None:
+        """Give a subscription the retained messages that match it.
+
+        Args:
+            filter: its own, as the broker has it.
+        """
+        session = subscription.session
+        messages = self.retained.matching(filter, now)
+        if self.authorizer is not None and messages:
+            sources = self._sources if self._settings.check_retain_source else None
+            messages = retained_for(self.authorizer, session, messages, sources)
+        if messages:
+            upgrade = self._settings.upgrade_outgoing_qos
+            session.outbox.owe(Backlog(messages, subscription, upgrade), now)
+        elif subscription.owed and self.journal is not None:
+            subscription.owed = False
+            self.journal.keep_subscription(row_of(subscription))
 
     def unsubscribe(self, session: Session, filter: str, now: float) -> bool:
         """Remove a subscription; false when there was none."""
@@ -278,6 +290,13 @@ class Router:
     def restore(self, subscription: Subscription, now: float) -> None:
         """Take a subscription from the store."""
         self._forget(self.subscriptions.add(subscription, now))
+
+    def owe_again(self, subscription: Subscription, now: float) -> None:
+        """Give a subscription of the store, some of whose retained messages are due, all of them.
+
+        Which of them it has had is not known, nor does it matter: they say how things stand.
+        """
+        self._owe(subscription, subscription.filter, now)
 
     def discard(self, session: Session, count: int, now: float) -> None:
         """Remove at most ``count`` subscriptions of a session that has ended.

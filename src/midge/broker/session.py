@@ -28,6 +28,7 @@ class Subscription:
         variant: what decides in which form a message is delivered, as a small int; -1 where an
             identifier makes the form this subscription's own.
         group: the shared subscription that it is a member of.
+        owed: the store knows that some of its retained messages have not been sent yet.
     """
 
     __slots__ = (
@@ -36,6 +37,7 @@ class Subscription:
         "ids",
         "no_local",
         "outbox",
+        "owed",
         "qos",
         "retain_as_published",
         "retain_handling",
@@ -63,6 +65,7 @@ class Subscription:
         self.ids: tuple[int, ...] = (identifier,) if identifier else NO_IDS
         self.variant = -1 if identifier else qos | retain_as_published << 2
         self.group: Group | None = None
+        self.owed = False
 
 
 class Session:

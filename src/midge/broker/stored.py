@@ -66,4 +66,5 @@ def row_of(subscription: Subscription) -> SubscriptionRow:
         subscription.retain_as_published,
         subscription.retain_handling,
         subscription.ids[0] if subscription.ids else 0,
+        subscription.owed,
     )

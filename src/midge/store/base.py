@@ -70,7 +70,11 @@ class SessionRow(NamedTuple):
 
 
 class SubscriptionRow(NamedTuple):
-    """A subscription of a lasting session; ``filter`` with its ``$share`` part."""
+    """A subscription of a lasting session; ``filter`` with its ``$share`` part.
+
+    Attributes:
+        owed: some of its retained messages have not been sent yet.
+    """
 
     session: int
     filter: str
@@ -79,6 +83,7 @@ class SubscriptionRow(NamedTuple):
     retain_as_published: bool
     retain_handling: int
     identifier: int
+    owed: bool = False
 
 
 class MessageRow(NamedTuple):

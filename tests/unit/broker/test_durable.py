@@ -312,3 +312,47 @@ def test_large_messages_of_a_client_that_is_away_are_not_kept_in_memory(
     client = lasting(world, "away")
     assert [one.payload for one in client.messages()] == sent
     assert outbox.queued_messages == outbox.queued_bytes == outbox.paged == 0
+
+
+# -- retained messages of a new subscription -------------------------------------------------------
+
+
+def test_the_retained_messages_that_were_not_sent_yet_come_after_a_crash(tmp_path: Path) -> None:
+    path = str(tmp_path / "midge.db")
+    world = World(store=SqliteStore(path, "off"))
+    publisher = world.connect("p")
+    for number in range(30):
+        publisher.publish(f"kept/{number:02}", b"%d" % number, 1, retain=True)
+    slow = lasting(world, "slow", receive_maximum=10)
+    slow.send(p.Subscribe(1, [p.SubscribeTo("kept/#", 1)]))
+    first = slow.take()
+    assert any(isinstance(packet, p.Suback) for packet in first)
+    assert len(first) == 1 + 10
+    assert world.store is not None
+    world.store.close()
+    world = World(store=SqliteStore(path, "off"))
+    slow = lasting(world, "slow", receive_maximum=10)
+    got = {one.topic for one in slow.messages()}
+    assert got == {f"kept/{number:02}" for number in range(30)}
+    # They are owed no more.
+    assert world.store is not None
+    world.store.close()
+    world = World(store=SqliteStore(path, "off"))
+    lasting(world, "slow", receive_maximum=10).expect_nothing()
+
+
+def test_what_is_owed_to_a_subscription_that_was_given_up_is_not_noted(world: World) -> None:
+    publisher = world.connect("p")
+    for number in range(30):
+        publisher.publish(f"kept/{number:02}", b"%d" % number, 1, retain=True)
+    slow = lasting(world, "slow", receive_maximum=10)
+    slow.send(p.Subscribe(1, [p.SubscribeTo("kept/#", 1)]))
+    slow.take()
+    slow.send(p.Unsubscribe(2, ["kept/#"]))
+    slow.take()
+    session = world.broker.sessions.get("slow")
+    assert session is not None
+    session.outbox.keep_only(lambda message: False)
+    assert world.store is not None
+    world.settle()
+    assert world.store.read(0).subscriptions == []

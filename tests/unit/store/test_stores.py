@@ -12,10 +12,20 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from midge.message import Message
 from midge.mqtt.packets import Will
 from midge.mqtt.properties import Properties
-from midge.store.base import QUEUED, RELEASED, SENT, Contents, Store, SubscriptionRow
+from midge.store.base import (
+    QUEUED,
+    RELEASED,
+    SENT,
+    Contents,
+    Store,
+    StoreError,
+    SubscriptionRow,
+)
 from midge.store.journal import Changes, Journal
 from midge.store.memory import MemoryStore
+from midge.store.sqlite import upkeep
 from midge.store.sqlite.database import DamagedStore, SqliteStore
+from midge.store.sqlite.salvage import rescue
 
 
 def image(contents: Contents) -> dict[str, object]:
@@ -269,3 +279,55 @@ def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
     path = tmp_path / "midge.db"
     SqliteStore(str(path)).close()
     assert path.stat().st_mode & 0o077 == 0
+
+
+def store_of_version_1(path: str) -> None:
+    """A file as the first version of the store made it."""
+    store = SqliteStore(path)
+    journal = Journal()
+    key = journal.new_session()
+    journal.keep_session(key, "c", None, 10, None, False)
+    journal.keep_subscription(SubscriptionRow(key, "a/#", 1, True, False, 2, 7))
+    journal.queue(key, Message("a/b", b"x", 1), 1, False, ())
+    committed(store, journal)
+    store._writer.execute("ALTER TABLE subscription DROP COLUMN owed")
+    store._writer.execute("PRAGMA user_version = 1")
+    store.close()
+
+
+def test_a_store_of_an_earlier_midge_becomes_one_of_today(tmp_path: Path) -> None:
+    path = str(tmp_path / "midge.db")
+    store_of_version_1(path)
+    with pytest.raises(StoreError, match="version 1, this midge writes 2; a broker that opens it"):
+        upkeep.verify(path)
+    store = SqliteStore(path)
+    contents = store.read(10)
+    store.close()
+    assert contents.subscriptions == [SubscriptionRow(1, "a/#", 1, True, False, 2, 7, False)]
+    assert len(contents.deliveries) == 1
+    assert upkeep.verify(path) == []
+
+
+def test_a_damaged_store_of_an_earlier_midge_is_saved_as_well(tmp_path: Path) -> None:
+    path = str(tmp_path / "midge.db")
+    store_of_version_1(path)
+    saved, _ = rescue(path, path + ".aside")
+    assert saved["subscription"] == saved["delivery"] == 1
+    assert upkeep.verify(path) == []
+
+
+def test_an_export_of_an_earlier_midge_can_be_imported(tmp_path: Path) -> None:
+    path = str(tmp_path / "midge.db")
+    store_of_version_1(path)
+    SqliteStore(path).close()
+    lines = [line.replace(', "owed": 0', "") for line in upkeep.export_lines(path)]
+    lines[0] = '{"midge_store": 1}'
+    assert not any("owed" in line for line in lines)
+    copy = str(tmp_path / "copy.db")
+    upkeep.import_lines(copy, lines)
+    store = SqliteStore(copy)
+    assert store.read(10).subscriptions == [SubscriptionRow(1, "a/#", 1, True, False, 2, 7, False)]
+    store.close()
+    lines[0] = '{"midge_store": 3}'
+    with pytest.raises(StoreError, match="line 1: an export of version 3"):
+        upkeep.import_lines(str(tmp_path / "other.db"), lines)

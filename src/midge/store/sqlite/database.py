@@ -86,6 +86,12 @@ def insert_into(table: str) -> str:
     return _INSERT[table]
 
 
+def completed(table: str, row: tuple[object, ...]) -> tuple[object, ...]:
+    """A row of an older store as it is in one of today."""
+    missing = _COLUMNS[table] - len(row)
+    return (*row, *schema.LATER_COLUMNS[table][-missing:]) if missing > 0 else row
+
+
 class DamagedStore(StoreError):
     """The file cannot be read as a store of this midge."""
 
@@ -250,7 +256,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         for statement in schema.TABLES.values():
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-    for older in range(version, schema.VERSION):
+    for older in range(version if tables else schema.VERSION, schema.VERSION):
         for statement in schema.MIGRATIONS.get(older, ()):
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
@@ -446,7 +452,7 @@ def _session(row: tuple[object, ...]) -> SessionRow:
 
 
 def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
-    session, filter, qos, no_local, as_published, handling, identifier = row
+    session, filter, qos, no_local, as_published, handling, identifier, owed = row
     return SubscriptionRow(
         _int(session),
         _str(filter),
@@ -455,6 +461,7 @@ def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
         bool(as_published),
         _int(handling),
         _int(identifier),
+        bool(owed),
     )
 
 

@@ -16,7 +16,13 @@ from typing import Final
 
 from midge.store.base import Contents, StoreError
 from midge.store.sqlite import schema
-from midge.store.sqlite.database import DamagedStore, SqliteStore, insert_into, prepare
+from midge.store.sqlite.database import (
+    DamagedStore,
+    SqliteStore,
+    completed,
+    insert_into,
+    prepare,
+)
 
 #: Tables by what numbers their rows; the others have keys of several columns.
 _NUMBERED: Final = {"session": "key", "queue": "key", "message": "id", "doomed": "session"}
@@ -129,7 +135,7 @@ def _text(raw: bytes) -> str | bytes:
 
 def _insert(new: sqlite3.Connection, table: str, row: tuple[object, ...]) -> bool:
     try:
-        new.execute(insert_into(table), row)
+        new.execute(insert_into(table), completed(table, row))
     except sqlite3.Error:
         return False  # not what the table holds
     return True

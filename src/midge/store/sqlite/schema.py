@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 #: In ``PRAGMA user_version``.
-VERSION: Final = 1
+VERSION: Final = 2
 #: In ``PRAGMA application_id``: "midg".
 APPLICATION_ID: Final = 0x6D696467
 
@@ -40,6 +40,7 @@ TABLES: Final[dict[str, str]] = {
             retain_as_published INTEGER NOT NULL,
             retain_handling INTEGER NOT NULL,
             identifier INTEGER NOT NULL,
+            owed INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (session, filter)
         ) WITHOUT ROWID""",
     "message": """
@@ -99,4 +100,8 @@ TABLES: Final[dict[str, str]] = {
 }
 
 #: Statements that lead from a version to the next one, by the version that they start from.
-MIGRATIONS: Final[dict[int, tuple[str, ...]]] = {}
+MIGRATIONS: Final[dict[int, tuple[str, ...]]] = {
+    1: ("ALTER TABLE subscription ADD COLUMN owed INTEGER NOT NULL DEFAULT 0",),
+}
+#: What stands at the end of an older row in the columns that came later.
+LATER_COLUMNS: Final[dict[str, tuple[object, ...]]] = {"subscription": (0,)}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from midge.store.base import StoreError
 from midge.store.sqlite import schema
-from midge.store.sqlite.database import insert_into, prepare
+from midge.store.sqlite.database import completed, insert_into, prepare
 from midge.store.sqlite.salvage import mend
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def open_file(path: str) -> sqlite3.Connection:
         raise StoreError(f"{path} is not a store of midge")
     if version != schema.VERSION:
         connection.close()
-        raise StoreError(f"{path} has version {version}, this midge writes {schema.VERSION}")
+        hint = "; a broker that opens it brings it up to date" if version < schema.VERSION else ""
+        raise StoreError(f"{path} has version {version}, this midge writes {schema.VERSION}{hint}")
     return connection
 
 
@@ -215,15 +216,18 @@ def _import_line(connection: sqlite3.Connection, number: int, line: str) -> int:
         values: dict[str, Any] = json.loads(line)
         version = values.get("midge_store")
         if version is not None:
-            if version != schema.VERSION:
+            if not (isinstance(version, int) and 1 <= version <= schema.VERSION):
                 raise StoreError(f"line {number}: an export of version {version}")
             return 0
         table = values.pop("table")
         if table not in schema.TABLES:
             raise StoreError(f"line {number}: there is no table {table!r}")
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        row = [_from_json(values[name]) for name in names]
-        connection.execute(insert_into(table), row)
+        later = len(schema.LATER_COLUMNS.get(table, ()))
+        first = names[: len(names) - later]
+        row = tuple(_from_json(values[name]) for name in first)
+        row += tuple(_from_json(values[name]) for name in names[len(first) :] if name in values)
+        connection.execute(insert_into(table), completed(table, row))
     except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
         raise StoreError(f"line {number} is no row of a store: {error}") from error
     return 1
