@@ -46,6 +46,16 @@ def test_check_says_that_a_good_configuration_is_good(good: str) -> None:
     assert (done.returncode, done.stderr) == (0, "Configuration file is OK.\n")
 
 
+def test_the_file_may_be_given_with_a_flag_as_to_the_broker(good: str) -> None:
+    for flag in ("-c", "--config-file"):
+        assert run("config", "check", flag, good).returncode == 0
+        assert run("config", "show", flag, good, "--set").stdout == (
+            run("config", "show", good, "--set").stdout
+        )
+    assert "needs a file" in run("config", "check", "-c").stderr
+    assert "needs a file" in run("config", "show", "-c").stderr
+
+
 def said_of(bad: str) -> list[str]:
     return [
         "Error: Unknown configuration variable 'max_qoss'. Did you mean 'max_qos'?",

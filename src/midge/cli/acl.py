@@ -65,7 +65,7 @@ _SUMMARY = (
     "Ends with status 0 when it may, 1 when it may not, 2 when that cannot be said."
 )
 _USAGE = (
-    "midge acl why (-c FILE | --acl-file FILE) [-u NAME] [-i ID]\n"
+    "midge acl why ([-c] FILE | --acl-file FILE) [-u NAME] [-i ID]\n"
     "                     (publish|subscribe|deliver) TOPIC"
 )
 
@@ -110,6 +110,8 @@ def _parse(arguments: Sequence[str], options: AclOptions) -> None:
             options.words.append(word)
         index += 1
     parse(FLAGS, flags, options)
+    if len(options.words) == 4 and options.config_file is None:
+        options.config_file = options.words.pop(1)  # as 'midge config check FILE' has it
     if len(options.words) != 3 or options.words[0] != "why":
         raise FlagError("Error: 'why', an action and a topic must be given.")
     if options.words[1] not in ("publish", "subscribe", "deliver"):

@@ -24,7 +24,8 @@ Usage: midge config check FILE
   docs           print the reference of all options (Markdown)
   --help         print this text
 
-FILE is a mosquitto.conf, or TOML where its name ends in .toml. The environment (MIDGE_<OPTION>)
+FILE is a mosquitto.conf, or TOML where its name ends in .toml; it may also be given as -c FILE, as
+with midge broker. The environment (MIDGE_<OPTION>)
 counts as it does for midge broker. Exits with 3 when the configuration cannot be used."""
 
 _OK: Final = 0
@@ -73,7 +74,12 @@ def _run(words: list[str]) -> int:
     raise _UsageError(f"unknown command '{name}'.")
 
 
+_FILE_FLAGS: Final = ("-c", "--config-file")
+
+
 def _check(rest: list[str]) -> int:
+    if rest[:1] and rest[0] in _FILE_FLAGS:
+        rest = rest[1:]
     if not rest or rest[0].startswith("-"):
         raise _UsageError("'check' needs a file.")
     if rest[1:]:
@@ -105,6 +111,10 @@ class _Show:
                 if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65_535):
                     raise _UsageError(f"invalid port '{port}'.")
                 self.ports.append(int(port))
+            elif word in _FILE_FLAGS and self.file is None:
+                self.file = next(rest, None)
+                if self.file is None:
+                    raise _UsageError(f"'{word}' needs a file.")
             elif word.startswith("-") or self.file is not None:
                 raise _UsageError(f"'show' takes no '{word}'.")
             else:

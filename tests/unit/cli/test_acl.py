@@ -57,6 +57,7 @@ def test_the_file_is_found_through_a_configuration(
     config.write_text(f"listener 1883\nacl_file {file}\nacl_refuse_subscribe true\n")
     command = ["acl", "why", "-c", str(config)]
     assert main([*command, "--user", "bob", "publish", "x"]) == 1
+    assert main(["acl", "why", str(config), "publish", "x"]) == 1  # as with midge config check
     assert main([*command, "subscribe", "x"]) == 1
     assert "granted all the same" not in capfd.readouterr().out
     config.write_text("listener 1883\n")
