@@ -104,6 +104,10 @@ class Keeper:
         self._relief.append(pending)
         return pending
 
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for the batch that is being collected to be safe."""
+        return bool(self.links or self.outboxes)
+
     def safe(self, number: int, now: float) -> None:
         """All batches up to ``number`` are on the disk: say what waited for that."""
         self.journal.safe = number

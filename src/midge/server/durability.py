@@ -65,6 +65,12 @@ class Durability:
         if self._keeper.journal.changes or self._leftovers:
             self._batch = self._keeper.journal.take()
             self._begin()
+        elif self._keeper.is_awaited():
+            # What was noted since the batch before has come and gone: of a message that its
+            # receivers have acknowledged there is nothing to write, and it is safe all the same.
+            number, _ = self._keeper.journal.take()
+            self._keeper.safe(number, self._now())
+            self._wake()
 
     def commit_now(self) -> None:
         """Write what there is, without waiting for more: for SIGUSR1."""

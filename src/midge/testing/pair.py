@@ -150,7 +150,9 @@ class World:
     def _commit(self) -> bool:
         """Write what was noted to the store; true when there was something."""
         keeper = self.broker.keeper
-        if keeper is None or self.store is None or not keeper.journal.changes:
+        if keeper is None or self.store is None:
+            return False
+        if not (keeper.journal.changes or keeper.is_awaited()):
             return False
         number, changes = keeper.journal.take()
         for _ in self.store.write(changes):
