@@ -32,8 +32,8 @@ clientid_prefixes            text     -            general  works r client_id_pr
     How client ids must begin.
 connection_messages          bool     true         general  works r connection_messages
     Log when clients come and go.
-enable_control_api           bool     false        general  later r -
-    Serve the control topics of the broker.
+enable_control_api           bool     false        general  works r control_api
+    Tell of listeners and plugins who asks at the topic $CONTROL/broker/v1.
 global_max_clients           int      -1           general  works r clients_max
     How many sessions may exist; -1 for no limit.
 global_max_connections       int      -1           general  works r connections_max

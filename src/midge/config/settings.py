@@ -90,6 +90,7 @@ class Settings(SecuritySettings):
         set_tcp_nodelay: accepted for Mosquitto's sake; TCP_NODELAY is always set, because what
             there is to send is collected and written once a turn.
         packet_buffer_bytes: what the request for a WebSocket may have, beyond what it always may.
+        control_api: what is asked at ``$CONTROL/broker/v1`` is answered.
         sys_interval_s: time between updates of ``$SYS``; 0 for none.
         connection_messages: connects and disconnects are logged.
         log_destinations: any of ``stderr``, ``stdout``, ``file``, ``syslog`` and ``topic``; none
@@ -138,6 +139,7 @@ class Settings(SecuritySettings):
     set_tcp_nodelay: bool = False
     packet_buffer_bytes: int = 4096
     queues: tuple[str, ...] = ()
+    control_api: bool = False
     sys_interval_s: int = 10
     connection_messages: bool = True
     log_destinations: frozenset[str] = frozenset({"stderr"})
