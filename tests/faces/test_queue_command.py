@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from midge.client import sync
+from midge.errors import ConnectionLost
 from tests.process import BrokerProcess
 
 
@@ -62,10 +63,26 @@ def test_a_queue_is_made_filled_looked_into_moved_emptied_and_removed(
     assert done(broker, "move", "jobs", "later", "-n", "2") == (
         "2 messages moved from jobs to later\n"
     )
-    assert done(broker, "purge", "jobs") == "1 messages taken out of jobs\n"
+    assert done(broker, "purge", "jobs") == "1 message taken out of jobs\n"
+    assert done(broker, "peek", "jobs") == ""
+    assert done(broker, "peek", "later", "-n", "1").splitlines() == [
+        '$queue/jobs "one" (3 bytes)',
+        "... 2 in all",
+    ]
     assert done(broker, "delete", "jobs") == "jobs is removed\n"
-    assert done(broker, "delete", "later") == "later is removed\n"
+    assert done(broker, "delete", "later") == "later is removed with 2 messages\n"
     assert done(broker, "list").splitlines() == ["queue  waiting  in flight  consumers"]
+
+
+def test_a_queue_with_consumers_is_removed_only_by_force(broker: BrokerProcess) -> None:
+    with sync.connect(f"mqtt://127.0.0.1:{broker.port}", client_id="worker") as client:
+        client.subscribe("$queue/used", qos=1)
+        result = queue(broker, "delete", "used")
+        assert result.returncode == 1
+        assert "used has consumers: client worker; with force" in result.stderr
+        assert done(broker, "delete", "used", "--force") == "used is removed\n"
+        with pytest.raises(ConnectionLost):
+            client.receive(10)
 
 
 def test_the_answers_can_be_read_by_programs(broker: BrokerProcess) -> None:

@@ -99,7 +99,7 @@ class GroupModel(RuleBasedStateMachine):
         ]
         assert group.in_flight == len(on_their_way) == len(set(on_their_way))
         ready = group.ready
-        assert group.waiting == len(ready.fifo) + len(ready.heap) + ready.paged
+        assert group.waiting == len(ready.fifo) + sum(map(len, ready.heaps)) + ready.paged
         if group.waiting:
             assert not any(one.has_credit() for one in group.consumers)
 

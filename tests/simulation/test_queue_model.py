@@ -115,6 +115,10 @@ def number_of(item: Item) -> int:
     return int(item.message.payload.split()[0])
 
 
+def out_of_order(queue: Queue) -> list[Item]:
+    return [item for heap in queue.ready.heaps for _, item in heap]
+
+
 class QueueModel(RuleBasedStateMachine):
     durable = False
 
@@ -203,7 +207,7 @@ class QueueModel(RuleBasedStateMachine):
 
     def numbers_in_queue(self) -> list[int]:
         queue = self.queue
-        found = [number_of(item) for item in (*queue.ready.fifo, *queue.ready.heap)]
+        found = [number_of(item) for item in (*queue.ready.fifo, *out_of_order(queue))]
         found += [number_of(item) for _, _, item in queue.ready.delayed]
         if queue.ready.paged:
             assert self.store is not None
@@ -403,12 +407,12 @@ class QueueModel(RuleBasedStateMachine):
 
     def sync_deliveries(self) -> None:
         """Of the last time that a message was given the store knows only that it was."""
-        for item in (*self.queue.ready.fifo, *self.queue.ready.heap):
+        for item in (*self.queue.ready.fifo, *out_of_order(self.queue)):
             entry = self.entries[number_of(item)]
             assert item.deliveries >= min(entry.deliveries, 1)
             assert entry.deliveries - 1 <= item.deliveries
             entry.deliveries = item.deliveries
-            entry.out_of_line = item.stored != 0 and item in self.queue.ready.heap
+            entry.out_of_line = item.stored != 0 and item in out_of_order(self.queue)
 
     # -- what is always so --------------------------------------------------------------------
 

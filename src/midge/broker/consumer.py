@@ -66,6 +66,10 @@ class Consumer:
         """Here is a message: :data:`TAKEN`, :data:`DONE` or :data:`UNFIT`."""
         raise NotImplementedError
 
+    def dismiss(self, why: str, now: float) -> None:
+        """Its queue is removed: end the connection, with ``why``."""
+        raise NotImplementedError
+
     def who(self) -> str:
         """Its name, for people."""
         raise NotImplementedError

@@ -14,7 +14,7 @@ came. Who may publish there may do all of it: that is for the rules to say.
 
 =============  ======================================================================
 createQueue    ``queue``, ``settings`` as in the configuration; changes one that is there
-deleteQueue    ``queue``
+deleteQueue    ``queue``, ``force``: also with consumers, which are disconnected
 listQueues     ``offset``, ``count``
 getQueue       ``queue``: its settings, counters and consumers
 peekQueue      ``queue``, ``count``: its next messages, which stay
@@ -34,6 +34,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from midge.broker.delivery import Delivery
+from midge.broker.permission import may_get
 from midge.broker.pressure import Pressure
 from midge.broker.queues import QueueError
 from midge.config.queue_settings import parse_settings
@@ -158,6 +159,9 @@ class QueueControl(Pressure):
         session = self._broker.sessions.get(client_id)
         if session is None or not any(matches(one, RESPONSE) for one in session.subscriptions):
             return
+        authorizer = self._broker.authorizer
+        if authorizer is not None and not may_get(authorizer, session, RESPONSE):
+            return
         text = json.dumps({"responses": responses}, ensure_ascii=False, separators=(",", ":"))
         message = Message(RESPONSE, text.encode("utf-8", "replace"))
         session.outbox.deliver(Delivery(message, 0, False), self._now)
@@ -171,9 +175,9 @@ class QueueControl(Pressure):
         yield from ()
 
     def _delete(self, command: Values, data: Values) -> Iterator[None]:
-        queue = self._queue(command)
-        yield from self._empty(queue)
-        data["removed"] = self._broker.queues.delete(queue.name, self._now)
+        name = _text(command, "queue")
+        data["removed"] = self._broker.queues.delete(name, self._now, _flag(command, "force"))
+        yield from ()
 
     def _list(self, command: Values, data: Values) -> Iterator[None]:
         queues = self._broker.queues.all()
@@ -243,21 +247,18 @@ class QueueControl(Pressure):
 
     def _purge(self, command: Values, data: Values) -> Iterator[None]:
         queue = self._queue(command)
-        before = queue.waiting
-        yield from self._empty(queue)
-        data["removed"] = before - min(queue.waiting, before)
-
-    def _empty(self, queue: Queue) -> Iterator[None]:
-        """Take out what waits now: what is put in meanwhile stays."""
-        left = queue.waiting
-        while left > 0 and not queue.closed:
-            for _ in range(min(left, CONTROL_SLICE)):
+        left = queue.waiting  # what is put in meanwhile stays
+        removed = 0
+        while removed < left and not queue.closed:
+            for _ in range(min(left - removed, CONTROL_SLICE)):
                 if queue.pop(self._now) is None:
                     break  # the next page is not read yet, or the rest was given out
-                left -= 1
+                removed += 1
             if not queue.waiting:
-                return
-            yield
+                break
+            if removed < left:
+                yield
+        data["removed"] = removed
 
     def _move(self, command: Values, data: Values) -> Iterator[None]:
         queue = self._queue(command)
@@ -341,6 +342,13 @@ def _number(command: Values, name: str, default: int) -> int:
     value = command.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _Fault(f"{name} is no whole number")
+    return value
+
+
+def _flag(command: Values, name: str) -> bool:
+    value = command.get(name, False)
+    if not isinstance(value, bool):
+        raise _Fault(f"{name} is true or false")
     return value
 
 

@@ -61,21 +61,20 @@ class Group(Queue):
         if subscription.session.key and not self.key:
             self.key = self.queues.journal.new_session()
             self.queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
-            self._keep_waiting()
+            self.ready.renumber(self._keep)
         self._resize(1)
         self.join(member, now)
 
-    def _keep_waiting(self) -> None:
-        """Store what waits already: its numbers are to be below those of what comes next."""
+    def _keep(self, item: Item) -> None:
+        """Store what waits already."""
         journal = self.queues.journal
-        self.ready.heap.sort()
-        for state, items in ((HELD, self.ready.heap), (QUEUED, self.ready.fifo)):
-            for item in items:
-                item.serial = journal.put(self.key, item.message, state, 0, 0.0)
-                item.stored = item.message.stored
-                if item.deliveries:
-                    journal.change(self.key, item.serial, item.deliveries, HELD)
-                self.pages.last_serial = item.serial
+        ordered = not (item.priority or item.ready_at or item.deliveries)
+        state = QUEUED if ordered else HELD
+        item.serial = journal.put(self.key, item.message, state, item.priority, item.ready_at)
+        item.stored = item.message.stored
+        if item.deliveries:
+            journal.change(self.key, item.serial, item.deliveries, HELD)
+        self.pages.last_serial = item.serial
 
     def remove(self, session: Session, now: float) -> None:
         """A member leaves; what it has not acknowledged, it may still."""

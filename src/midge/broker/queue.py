@@ -553,6 +553,7 @@ class Queue(Pressure):
             self.queues.keeper.hungry.pop(self, None)
         for consumer in list(self.ring.consumers):
             self.leave(consumer, now)
+        self.queues.remains.take(self.ready, now)
         self.ready = Ready()
         self.leases.clear()
         if self.key:

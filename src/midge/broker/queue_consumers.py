@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from midge.broker.consumer import DONE, TAKEN, UNFIT, Consumer
 from midge.broker.delivery import Delivery
 from midge.limits import OUTBOX_HOLD_BYTES
+from midge.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from midge.broker.queue import Queue
@@ -58,6 +59,12 @@ class MqttConsumer(Consumer):
             outbox.deliver(item, now)
             return DONE if outbox.dropped == dropped else UNFIT
         return TAKEN if subscription.outbox.send_item(item, now) else UNFIT
+
+    def dismiss(self, why: str, now: float) -> None:
+        """See :meth:`Consumer.dismiss`."""
+        link = self.subscription.outbox.link
+        if link is not None:
+            link.end(int(Reason.ADMINISTRATIVE_ACTION), why)
 
     def who(self) -> str:
         """See :meth:`Consumer.who`."""

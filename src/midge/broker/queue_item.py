@@ -51,12 +51,6 @@ class Item(Delivery):
         self.deliveries = 0
         self.ready_at = 0.0
 
-    def __lt__(self, other: Item) -> bool:
-        """Which one is given out first."""
-        if self.priority != other.priority:
-            return self.priority > other.priority
-        return self.serial < other.serial
-
     def address_to(self, qos: int, retain: bool, ids: tuple[int, ...]) -> None:
         """Take the form in which its next consumer gets it."""
         if self.deliveries > 1 or ids is not self.ids or qos != self.qos or retain != self.retain:

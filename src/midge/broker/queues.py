@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from midge.auth.base import ALLOWED, Pending
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import MqttConsumer
+from midge.broker.queue_remains import Remains
 from midge.config.queue_settings import DROP_OLDEST, QueueSettings, name_fault, parse_queue
 from midge.errors import MidgeError
 from midge.limits import QUEUES_MAX
@@ -53,6 +54,7 @@ class Queues:
         deadlines: the broker's.
         keeper: what outlives the process; ``None`` where nothing does.
         full: queues that reject the next message.
+        remains: what was in queues that are no more.
         defaults: the settings of queues that are made by being used.
     """
 
@@ -66,6 +68,7 @@ class Queues:
         "full",
         "keeper",
         "metrics",
+        "remains",
         "settings",
     )
 
@@ -84,6 +87,7 @@ class Queues:
         self.deadlines = deadlines
         self.keeper: Keeper | None = None
         self.full: dict[Queue, None] = {}
+        self.remains = Remains(deadlines)
         self.defaults = QueueSettings()
         self._by_name: dict[str, Queue] = {}
         self._subscriptions = subscriptions
@@ -118,7 +122,8 @@ class Queues:
         """Make a queue, or give the one of that name other settings.
 
         Raises:
-            QueueError: the name is no name, or there are too many queues.
+            QueueError: the name is no name, there are too many queues, or it would have to move
+                what is in it onto the disk, or off it.
         """
         queue = self._by_name.get(name)
         if queue is None:
@@ -128,14 +133,35 @@ class Queues:
             if len(self._by_name) >= QUEUES_MAX:
                 raise QueueError(f"there are {QUEUES_MAX} queues, which is as many as can be")
             queue = self._add(name, settings)
-            if settings.durable and self.keeper is not None:
-                queue.key = self.journal.new_session()
+            self._keep(queue, settings.durable)
         else:
+            self._keep(queue, settings.durable)
             self._feed(queue, settings)
             queue.configure(settings)
         if queue.key:
             self.journal.keep_queue(QueueRow(queue.key, name, settings.text(), queue.given))
         return queue
+
+    def _keep(self, queue: Queue, durable: bool) -> None:
+        """Have a queue outlive the process from here on, or not.
+
+        Raises:
+            QueueError: it is not empty.
+        """
+        if self.keeper is None or durable == bool(queue.key):
+            return
+        if queue.waiting or queue.in_flight:
+            is_, wanted = ("false", "true") if durable else ("true", "false")
+            raise QueueError(
+                f"{queue.name} has durable={is_}, which can be changed while it is empty only: it "
+                f"has {queue.waiting + queue.in_flight} messages; move them to a queue with "
+                f"durable={wanted}, or purge it"
+            )
+        if durable:
+            queue.key = self.journal.new_session()
+        else:
+            self.journal.end_queue(queue.key)
+            queue.key = 0
 
     def declare(self, lines: Iterable[str]) -> list[str]:
         """Make, or change, what the configuration names: lines for :func:`parse_queue`.
@@ -178,21 +204,43 @@ class Queues:
         queue.key = row.key
         return queue
 
-    def delete(self, name: str, now: float) -> int:
+    def delete(self, name: str, now: float, force: bool = False) -> int:
         """Remove a queue with all that is in it; returns how many messages that were.
 
+        Args:
+            force: even if it has consumers. They are disconnected, because no protocol has a word
+                for a subscription that the server ends.
+
         Raises:
-            QueueError: there is none of that name.
+            QueueError: there is none of that name, or somebody takes from it.
         """
-        queue = self._by_name.pop(name, None)
+        queue = self._by_name.get(name)
         if queue is None:
-            raise QueueError(f"there is no queue {name}")
+            raise QueueError(f"there is no queue {name!r}")
+        if queue.consumers and not force:
+            more = f" and {len(queue.consumers) - 1} more" if len(queue.consumers) > 1 else ""
+            raise QueueError(
+                f"{name} has consumers: {queue.consumers[0].who()}{more}; "
+                "with force they are disconnected"
+            )
+        for consumer in list(queue.consumers):
+            consumer.dismiss(f"the queue {name} was removed", now)
+            if isinstance(consumer, MqttConsumer):
+                self._end_subscription(consumer.subscription, now)
+        del self._by_name[name]
         for filter in (QUEUE_PREFIX + name, *queue.settings.filters):
             self._subscriptions.remove_queue(filter, queue)
         self.full.pop(queue, None)
         lost = queue.close(now)
         self.metrics.dropped_session_end += lost
         return lost
+
+    def _end_subscription(self, subscription: Subscription, now: float) -> None:
+        """A client that comes back is to know that it has to subscribe again."""
+        session = subscription.session
+        self._subscriptions.remove(session, subscription.filter, now)
+        if session.key and self.keeper is not None:
+            self.journal.drop_subscription(session.key, subscription.filter)
 
     # -- consumers ----------------------------------------------------------------------------
 

@@ -30,7 +30,17 @@ _USAGE_ERROR: Final = 2
 class QueueOptions:
     """What the command line says."""
 
-    __slots__ = ("client_id", "count", "host", "json", "password", "port", "timeout_s", "username")
+    __slots__ = (
+        "client_id",
+        "count",
+        "force",
+        "host",
+        "json",
+        "password",
+        "port",
+        "timeout_s",
+        "username",
+    )
 
     def __init__(self) -> None:
         self.host = "localhost"
@@ -39,14 +49,17 @@ class QueueOptions:
         self.username: str | None = None
         self.password: str | None = None
         self.count: int | None = None
+        self.force = False
         self.timeout_s = 60
         self.json = False
 
 
 # fmt: off
 FLAGS: Final = (
-    Flag("-n --count", "count", "list, inspect, move: so many at most", VALUE, "COUNT", "count",
+    Flag("-n --count", "count", "list, inspect, peek, move: so many at most",
+         VALUE, "COUNT", "count",
          number(0, 2**31 - 1, "Error: Invalid count given: {}")),
+    Flag("-f --force", "force", "delete: also a queue with consumers, which are disconnected"),
     Flag("--json", "json", "print the answer as JSON"),
     Flag("-h --host", "host", "the broker's host name or address (localhost)",
          VALUE, "HOST", "host"),
@@ -69,6 +82,7 @@ Make, look into, empty, move and remove the queues of a running broker.
   list                        all queues, and how much is in them
   create NAME [SETTING]...    make a queue, or change it: from FILTER, prefetch=1, ...
   inspect NAME                settings, counters, consumers, and the next messages
+  peek NAME                   the next messages, which stay
   purge NAME                  take out all that waits
   move NAME TO                put what waits into another queue
   delete NAME                 remove a queue with all that is in it"""
@@ -217,6 +231,15 @@ def _inspect(orders: Orders, words: list[str]) -> int:
     return orders.show(data, lines)
 
 
+def _peek(orders: Orders, words: list[str]) -> int:
+    count = 10 if orders.options.count is None else orders.options.count
+    data = orders.ask("peekQueue", queue=words[0], count=count)
+    lines = [_message(one) for one in data["messages"]]
+    if len(lines) < data["waiting"]:
+        lines.append(f"... {data['waiting']} in all")
+    return orders.show(data, lines)
+
+
 def _message(message: dict[str, Any]) -> str:
     text = message.get("payload")
     said = json.dumps(text, ensure_ascii=False) if text is not None else message["payloadBase64"]
@@ -224,7 +247,7 @@ def _message(message: dict[str, Any]) -> str:
     if message["priority"]:
         notes.append(f"priority {message['priority']}")
     if message["deliveries"]:
-        notes.append(f"given out {message['deliveries']} times")
+        notes.append(f"given out {_times(message['deliveries'])}")
     if "readyInSeconds" in message:
         notes.append(f"in {message['readyInSeconds']} s")
     return f"{message['topic']} {said}{'...' if 'cut' in message else ''} ({', '.join(notes)})"
@@ -232,7 +255,7 @@ def _message(message: dict[str, Any]) -> str:
 
 def _purge(orders: Orders, words: list[str]) -> int:
     data = orders.ask("purgeQueue", queue=words[0])
-    return orders.show(data, [f"{data['removed']} messages taken out of {words[0]}"])
+    return orders.show(data, [f"{_messages(data['removed'])} taken out of {words[0]}"])
 
 
 def _move(orders: Orders, words: list[str]) -> int:
@@ -240,13 +263,23 @@ def _move(orders: Orders, words: list[str]) -> int:
     values = {} if orders.options.count is None else {"count": orders.options.count}
     data = orders.ask("moveQueue", queue=name, to=to, **values)
     full = f"; {to} is full" if data.get("full") else ""
-    orders.show(data, [f"{data['moved']} messages moved from {name} to {to}{full}"])
+    orders.show(data, [f"{_messages(data['moved'])} moved from {name} to {to}{full}"])
     return _FAILED if full else 0
 
 
 def _delete(orders: Orders, words: list[str]) -> int:
-    data = orders.ask("deleteQueue", queue=words[0])
-    return orders.show(data, [f"{words[0]} is removed"])
+    values = {"force": True} if orders.options.force else {}
+    data = orders.ask("deleteQueue", queue=words[0], **values)
+    gone = f" with {_messages(data['removed'])}" if data["removed"] else ""
+    return orders.show(data, [f"{words[0]} is removed{gone}"])
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 def _spaced(name: str) -> str:
@@ -270,6 +303,7 @@ _COMMANDS: Final[dict[str, tuple[int, int, str, Callable[[Orders, list[str]], in
     "list": (0, 0, "nothing more", _list),
     "create": (1, 1000, "the name of a queue", _create),
     "inspect": (1, 1, "the name of a queue", _inspect),
+    "peek": (1, 1, "the name of a queue", _peek),
     "purge": (1, 1, "the name of a queue", _purge),
     "move": (2, 2, "the names of two queues", _move),
     "delete": (1, 1, "the name of a queue", _delete),

@@ -22,6 +22,7 @@ from midge.auth.base import (
     Identity,
     Pending,
 )
+from midge.broker import control
 from midge.broker.broker import Broker
 from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
 
 #: A PUBLISH at QoS 0, not retained, not a duplicate: what the fast lane begins with.
 _PLAIN: Final = 0x30
+#: Where orders for queues go: they are taken even if nothing else can be.
+_CONTROL: Final = control.TOPIC
 _ID_NOT_FOUND: Final = 0x92
 _NO_SUBSCRIBERS: Final = 0x10
 
@@ -409,7 +412,7 @@ class MqttLink(Link):
             self._publish_later(packet, session, keeper)
             return
         metrics = broker.metrics
-        if metrics.memory_full and (packet.qos or packet.retain):
+        if metrics.memory_full and (packet.qos or packet.retain) and packet.topic != _CONTROL:
             self._refuse_for_memory(packet, session, now)
             return
         metrics.publish_received += 1
@@ -599,6 +602,8 @@ class MqttLink(Link):
         """Whether a publish has to be written before it can be acknowledged."""
         if packet.retain or (packet.qos == 2 and session.key):
             return True
+        if packet.topic == _CONTROL:
+            return False  # orders are what may help when the disk is full
         receivers = self.broker.router.receivers(packet.topic)
         return bool(receivers.groups) or any(
             subscription.session.key for subscription in receivers.subscriptions

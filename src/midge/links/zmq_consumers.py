@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from midge.broker.consumer import DONE, TAKEN, Consumer
 from midge.limits import ZMQ_PULL_AHEAD_BYTES
 from midge.links.zmq_mapping import body_of
+from midge.mqtt.reasons import Reason
 
 if TYPE_CHECKING:
     from midge.broker.queue import Queue
@@ -47,6 +48,11 @@ class Puller(Consumer):
         """See :meth:`Consumer.give`."""
         self.outbox.send_frames(body_of(item.message), item, now)
         return DONE
+
+    def dismiss(self, why: str, now: float) -> None:
+        """See :meth:`Consumer.dismiss`."""
+        if self.outbox.link is not None:
+            self.outbox.link.end(int(Reason.ADMINISTRATIVE_ACTION), why)
 
     def who(self) -> str:
         """See :meth:`Consumer.who`."""

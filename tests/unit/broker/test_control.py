@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 
+from midge.auth.base import ALLOWED, DELIVER, DENY, Authorizer, Decision, Identity
 from midge.broker.control import RESPONSE, TOPIC
 from midge.broker.sys_tree import SysTree
 from midge.config.queue_settings import QueueSettings
-from midge.limits import CONTROL_COMMANDS_MAX, CONTROL_REQUESTS_MAX, CONTROL_SLICE
+from midge.limits import (
+    CONTROL_COMMANDS_MAX,
+    CONTROL_REQUESTS_MAX,
+    CONTROL_SLICE,
+    SLICE_ENTRIES,
+)
 from midge.message import Message
+from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
+from midge.mqtt.reasons import Reason
 from midge.store.memory import MemoryStore
-from midge.testing.pair import World
+from midge.testing.pair import Peer, World
 
 
 class Admin:
@@ -274,3 +282,143 @@ def test_an_answer_has_an_end(admin: Admin) -> None:
     assert shown["cut"]
     assert len(shown["userProperties"]) == 16
     assert "too large already" in responses[-1]["error"]
+
+
+def test_a_queue_with_consumers_is_removed_only_by_force(admin: Admin) -> None:
+    world = admin.world
+    worker = world.connect("worker")
+    worker.subscribe("$queue/jobs", 1)
+    fill(world, "jobs", 3)
+    world.settle()
+    error = admin.ask("deleteQueue", queue="jobs")["error"]
+    assert error == "jobs has consumers: client worker; with force they are disconnected"
+    assert len(worker.messages(acknowledge=False)) == 3
+    assert admin.do("deleteQueue", queue="jobs", force=True) == {"removed": 3}
+    assert worker.expect(p.Disconnect).reason == Reason.ADMINISTRATIVE_ACTION
+    assert worker.closed
+    assert world.broker.queues.get("jobs") is None
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_who_comes_back_after_its_queue_was_removed_has_to_subscribe_again(version: int) -> None:
+    store = MemoryStore()
+    admin = Admin(World(store=store))
+    world = admin.world
+    extras = Properties.of(session_expiry_interval=3600) if version == 5 else None
+
+    def connect() -> Peer:
+        return world.connect("worker", version=version, clean_start=False, properties=extras)
+
+    worker = connect()
+    worker.subscribe("$queue/jobs", 1)
+    admin.do("deleteQueue", queue="jobs", force=True)
+    assert worker.closed
+    worker = connect()
+    assert worker.connack is not None
+    assert worker.connack.session_present
+    session = world.broker.sessions.get("worker")
+    assert session is not None
+    assert not session.subscriptions
+    worker.subscribe("$queue/jobs", 1)
+    fill(world, "jobs", 1)
+    world.settle()
+    assert len(worker.messages()) == 1
+    again = World(store=store)
+    queue = again.broker.queues.get("jobs")
+    assert queue is not None
+    assert len(queue.consumers) == 1
+
+
+def test_a_consumer_that_is_away_counts_until_it_is_forced_out(admin: Admin) -> None:
+    world = admin.world
+    worker = world.connect("w", properties=Properties.of(session_expiry_interval=3600))
+    worker.subscribe("$queue/jobs", 1)
+    worker.drop()
+    assert "jobs has consumers" in admin.ask("deleteQueue", queue="jobs")["error"]
+    assert admin.do("deleteQueue", queue="jobs", force=True) == {"removed": 0}
+    session = world.broker.sessions.get("w")
+    assert session is not None
+    assert not session.subscriptions
+    assert world.broker.router.subscriptions.count == 1  # the admin's
+
+
+def test_a_removed_queue_is_let_go_of_a_slice_at_a_time(admin: Admin) -> None:
+    world = admin.world
+    admin.do("createQueue", queue="jobs", settings="messages_max=0")
+    fill(world, "jobs", 3 * SLICE_ENTRIES)
+    queue = world.broker.queues.get("jobs")
+    assert queue is not None
+    left = queue.ready
+    admin.send({"command": "deleteQueue", "queue": "jobs"})
+    assert admin.responses()[0]["data"] == {"removed": 3 * SLICE_ENTRIES}
+    assert len(left.fifo) == 2 * SLICE_ENTRIES
+    assert len(world.broker.queues.remains) == 1
+    world.advance(0.5)
+    assert len(left.fifo) == 0
+    assert len(world.broker.queues.remains) == 0
+
+
+class OnlyReads(Authorizer):
+    """Lets everything pass but the delivery of what ``barred`` names."""
+
+    def __init__(self, barred: str) -> None:
+        self.barred = barred
+
+    def authorize(self, identity: Identity, action: int, topic: str) -> Decision:
+        return Decision(DENY) if action == DELIVER and topic == self.barred else ALLOWED
+
+
+def test_who_may_not_read_the_answers_gets_none() -> None:
+    world = World(authorizer=OnlyReads(RESPONSE))
+    admin = Admin(world)
+    admin.send({"command": "createQueue", "queue": "jobs"})
+    assert world.broker.queues.get("jobs") is not None  # to write there is another right
+    admin.peer.expect_nothing()
+    world.broker.set_rules(None, None)
+    assert admin.do("listQueues")["totalCount"] == 1
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_orders_are_taken_while_the_memory_is_full(version: int, qos: int) -> None:
+    world = World()
+    fill(world, "jobs", 5)
+    peer = world.connect("admin", version=version)
+    peer.subscribe(RESPONSE)
+    world.broker.metrics.memory_full = True
+    peer.publish(TOPIC, b'{"commands": [{"command": "purgeQueue", "queue": "jobs"}]}', qos)
+    (message,) = peer.messages()
+    assert json.loads(message.payload)["responses"][0]["data"] == {"removed": 5}
+
+
+def test_orders_are_taken_while_the_disk_fails() -> None:
+    world = World(store=MemoryStore())
+    admin = Admin(world)
+    fill(world, "jobs", 5)
+    world.settle()
+    assert world.broker.keeper is not None
+    world.broker.keeper.journal.failing = True
+    assert admin.do("purgeQueue", queue="jobs") == {"removed": 5}
+
+
+@pytest.mark.parametrize("before", ["true", "false"])
+def test_a_queue_that_is_empty_may_move_onto_the_disk_and_off_it(before: str) -> None:
+    store = MemoryStore()
+    admin = Admin(World(store=store))
+    after = "false" if before == "true" else "true"
+    admin.do("createQueue", queue="jobs", settings=f"durable={before}")
+    fill(admin.world, "jobs", 2)
+    error = admin.ask("createQueue", queue="jobs", settings=f"durable={after}")["error"]
+    assert f"jobs has durable={before}, which can be changed while it is empty only" in error
+    assert "2 messages" in error
+    assert admin.do("getQueue", queue="jobs")["durable"] == (before == "true")
+    admin.do("purgeQueue", queue="jobs")
+    admin.do("createQueue", queue="jobs", settings=f"durable={after}")
+    fill(admin.world, "jobs", 3)
+    admin.world.settle()
+    found = World(store=store).broker.queues.get("jobs")
+    if after == "true":
+        assert found is not None
+        assert found.waiting == 3
+    else:
+        assert found is None

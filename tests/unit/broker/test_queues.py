@@ -353,7 +353,7 @@ def test_whoever_unsubscribes_gets_no_more_but_may_finish() -> None:
 def test_a_queue_that_is_deleted_takes_its_messages_along() -> None:
     world = World()
     put(world, *numbers(3))
-    assert world.broker.queues.delete("jobs", world.clock.now()) == 3
+    assert world.broker.queues.delete("jobs", world.clock.now(), force=True) == 3
     assert payloads(worker(world, "w")) == []
     assert world.broker.metrics.dropped_session_end == 3
 
@@ -543,7 +543,7 @@ def test_what_a_deleted_queue_had_is_counted_once() -> None:
     first = worker(world, "w", window=1)
     put(world, *numbers(3))
     assert payloads(first) == [b"0"]
-    assert world.broker.queues.delete("jobs", world.clock.now()) == 3
+    assert world.broker.queues.delete("jobs", world.clock.now(), force=True) == 3
     first.drop()
     assert world.broker.metrics.dropped_session_end == 3
 
