@@ -210,6 +210,9 @@ STORE_WAL_BYTES: Final = 67_108_864
 #: Rows that are written in one step, so that no turn of the loop is long; deliveries of an ended
 #: session that are removed with each commit.
 STORE_SLICE_ROWS: Final = 250
+#: How long what nobody waits for (that a message was acknowledged, for the most part) is collected,
+#: so that it is written along with what somebody does wait for.
+STORE_LAZY_S: Final = 0.05
 #: Rows that may be collected while a batch is being written; above it publishers wait.
 STORE_PENDING_ROWS: Final = 20_000
 #: How long the broker waits before it tries a failed write again.

@@ -104,6 +104,10 @@ class Keeper:
         self._relief.append(pending)
         return pending
 
+    def is_urgent(self) -> bool:
+        """Whether anybody gets on when what was noted is on the disk."""
+        return bool(self.links or self.outboxes or self.hungry or self._relief)
+
     def is_awaited(self) -> bool:
         """Whether anybody waits for the batch that is being collected to be safe."""
         return bool(self.links or self.outboxes)

@@ -1,8 +1,10 @@
 """Batches of the journal into the store: one at a time, the disk's part in a helper thread.
 
 While one batch is being made safe, the next is collected; so the batches grow with the load, and
-nobody waits for more than the batch before and his own. When the disk fails, the batch is kept and
-tried again; until then the broker makes no promise that it could not keep.
+nobody waits for more than the batch before and his own. What nobody waits for at all (that a
+message was acknowledged) is kept back for a moment, to go with what somebody does. When the disk
+fails, the batch is kept and tried again; until then the broker makes no promise that it could not
+keep.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from midge.limits import STORE_RETRY_S
+from midge.limits import STORE_LAZY_S, STORE_RETRY_S
 from midge.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Durability:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="midge-store")
         self._batch: tuple[int, Changes] | None = None
+        self._lazy: asyncio.TimerHandle | None = None
         self._leftovers = store.has_leftovers()
         self._retry: asyncio.TimerHandle | None = None
         self._closed = False
@@ -62,9 +65,11 @@ class Durability:
         """Called once a turn: begin a batch where there is something and none is under way."""
         if self._batch is not None or self._closed:
             return
-        if self._keeper.journal.changes or self._leftovers:
-            self._batch = self._keeper.journal.take()
-            self._begin()
+        if self._leftovers or (self._keeper.journal.changes and self._keeper.is_urgent()):
+            self._take()
+        elif self._keeper.journal.changes:
+            if self._lazy is None:
+                self._lazy = self._loop.call_later(STORE_LAZY_S, self._late)
         elif self._keeper.is_awaited():
             # What was noted since the batch before has come and gone: of a message that its
             # receivers have acknowledged there is nothing to write, and it is safe all the same.
@@ -73,12 +78,23 @@ class Durability:
             self._wake()
 
     def commit_now(self) -> None:
-        """Write what there is, without waiting for more: for SIGUSR1."""
+        """Write what there is, without waiting for more: for SIGUSR1, and what was kept back."""
         if self._retry is not None:
             self._retry.cancel()
             self._try_again()
-        else:
-            self.turn()
+        elif self._batch is None and self._keeper.journal.changes and not self._closed:
+            self._take()
+
+    def _late(self) -> None:
+        self._lazy = None
+        self.commit_now()
+
+    def _take(self) -> None:
+        if self._lazy is not None:
+            self._lazy.cancel()
+            self._lazy = None
+        self._batch = self._keeper.journal.take()
+        self._begin()
 
     def _begin(self) -> None:
         assert self._batch is not None
@@ -148,8 +164,9 @@ class Durability:
         while self._batch is not None and self._retry is None:
             await asyncio.sleep(0.001)
         self._closed = True
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._lazy):
+            if timer is not None:
+                timer.cancel()
         try:
             batch = self._batch or (0, None)
             for changes in (batch[1], self._keeper.journal.take()[1]):

@@ -63,7 +63,7 @@ async def test_what_came_and_went_while_a_batch_was_written_is_acknowledged() ->
     durability = Durability(keeper, store, lambda: 0.0, lambda: None, print)
     key = journal.new_session()
     journal.keep_session(key, "c", None, 10, None, True)
-    durability.turn()  # a batch is on its way
+    durability.commit_now()  # a batch is on its way
     message = Message("t", b"x", 1)
     seq = journal.queue(key, message, 1, False, ())
     publisher = Waiting(keeper)
@@ -88,4 +88,29 @@ async def test_what_came_and_went_while_a_batch_was_written_is_acknowledged() ->
     store.may_commit.set()
     await turns(durability, later)
     assert later.told
+    await durability.close()
+
+
+async def test_what_nobody_waits_for_is_written_with_what_somebody_does() -> None:
+    store = SlowStore()
+    store.may_commit.set()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, print)
+    key = journal.new_session()
+    journal.keep_session(key, "c", None, 10, None, True)
+    durability.turn()
+    assert store.written == []
+    journal.queue(key, Message("t", b"x", 1), 1, False, ())
+    publisher = Waiting(keeper)
+    await turns(durability, publisher)
+    assert len(store.written) == 1
+    # And before long also if nobody ever does.
+    journal.take_incoming(key, 1)
+    for _ in range(500):
+        durability.turn()
+        if len(store.written) == 2:
+            break
+        await asyncio.sleep(0.002)
+    assert len(store.written) == 2
     await durability.close()
