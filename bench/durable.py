@@ -1,11 +1,10 @@
 """What does it cost that nothing acknowledged is lost? ``python -m bench durable``.
 
 QoS 1 to a subscriber whose session lasts: by midge with a store, which acknowledges what is on the
-disk; by midge that leaves the syncing to the system (``persistence_sync normal``: safe from
-``kill -9``, as the best of the others would be); by midge without a store; by Mosquitto that saves on changes, which is as near as it comes (it
-still loses what was acknowledged since it last did, and does not sync); and by Mosquitto that does
-not save. The disk is that of the temporary directory: one that syncs slowly makes latency long and
-batches large.
+disk; by midge that leaves the syncing to the system (``persistence_sync normal``); by midge without
+a store; by Mosquitto that saves on changes, which is as near as it comes (it still loses what was
+acknowledged since it last did, and does not sync); and by Mosquitto that does not save. The disk is
+that of the temporary directory: one that syncs slowly makes latency long and batches large.
 """
 
 from __future__ import annotations
