@@ -221,6 +221,7 @@ def test_a_broken_certificate_leaves_the_last_one_in_use(
         (["ciphers nonsense"], 'Check cipher list "nonsense"'),
         (["require_certificate true"], "require_certificate needs a cafile or capath"),
         (["crlfile /nowhere"], "Unable to load certificate revocation file"),
+        (["tls_keyform engine"], "Python's ssl loads no engines"),
     ],
 )
 def test_what_cannot_be_used_ends_the_start_and_is_said(

@@ -113,12 +113,18 @@ _PLUGIN_INSTEAD: Final = (
 #: What may do instead of something that is not supported.
 _INSTEAD: Final = {
     "auth_plugin": _PLUGIN_INSTEAD,
-    "ciphers_tls1.3": "OpenSSL's own choice is used then, which openssl.cnf can change.",
+    "ciphers_tls1.3": (
+        "Python's ssl cannot choose them before 3.15. OpenSSL's own choice is used then, which "
+        "openssl.cnf can change."
+    ),
     "global_plugin": _PLUGIN_INSTEAD,
-    "log_dest dlt": "There are file, syslog, stdout, stderr and topic.",
+    "log_dest dlt": (
+        "DLT is for cars, and needs a daemon and a library of its own. There are file, syslog, "
+        "stdout, stderr and topic."
+    ),
     "plugin": _PLUGIN_INSTEAD,
     "plugin_load": _PLUGIN_INSTEAD,
-    "tls_engine": "The key can stand in a file.",
+    "tls_engine": "Python's ssl loads no engines. The key can stand in a file.",
 }
 
 
