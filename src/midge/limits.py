@@ -116,9 +116,9 @@ READ_BYTES: Final = 262_144
 #: before less is read the next time.
 READ_BYTES_FIRST: Final = 16_384
 READ_BYTES_LEAST: Final = 512
-READ_S: Final = 0.005
+READ_S: Final = 0.008
 #: A stream that has more, and took this long, waits until the others have had their turn.
-READ_TURN_S: Final = 0.0003
+READ_TURN_S: Final = 0.0005
 #: Reads that are tried for what a peer has sent before it was gone: more than a system buffers.
 REST_READS_MAX: Final = 64
 #: ``$CONTROL/queue/v1``: bytes and commands of a request, requests that wait, queues or consumers

@@ -78,10 +78,13 @@ class StreamClient:
         if self.pending_pieces() or self.closing:
             server.touched.append(self)
         if alone:
+            began = server.now()
             server.turn()
+            server.busy_until = server.now()
+            server.reading.aside_s -= server.busy_until - began
         else:
             server.wake()
-        server.busy_until = server.now()
+            server.busy_until = server.now()
         if self.is_held() or (self._stream.full and self.pending_pieces() > OUTPUT_PIECES_MAX):
             self._stream.pause_reading()
 

@@ -54,6 +54,7 @@ class MqttServer:
         touched: connections that have something to write or are to be closed.
         durability: makes safe what outlives the process; ``None`` where nothing does.
         connect_rates: how fast addresses connect.
+        reading: what its streams read into.
         busy_until: when the last chunk had been handled.
     """
 
@@ -66,7 +67,7 @@ class MqttServer:
         self.busy_until = 0.0
         self.clients: set[Client] = set()
         self.touched: list[StreamClient] = []
-        self._buffer = ReadBuffer()
+        self.reading = ReadBuffer()
         self._woken = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -91,7 +92,7 @@ class MqttServer:
             layers: asked for each connection what stands between it and MQTT, the lowest first;
                 ``None`` where nothing ever does.
         """
-        buffer = self._buffer
+        buffer = self.reading
         name = listening.getsockname()
         port = name[1] if isinstance(name, tuple) else 0
 
