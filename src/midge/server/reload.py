@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from midge.config.settings import Configuration, ListenerSettings
     from midge.links.zmq import Place
     from midge.server.log_sinks import Sink
-    from midge.server.security import Plan
+    from midge.server.security_plan import Plan
     from midge.server.service import Service
 
 _RATES: Final = ("rate_limit_messages", "rate_limit_bytes")
