@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 from midge.store.base import Contents
 from midge.store.memory import MemoryStore
@@ -87,9 +88,10 @@ class Failures:
         for name, content in disk.after_failure(how, self.chance).items():
             if not name.endswith("said"):
                 (self.directory / Path(name).name).write_bytes(content)
-        store, contents, lines = open_store(
-            str(self.directory / "midge.db"), "off", "now", ALL_OF_IT
-        )
+        with mock.patch("midge.store.sqlite.database.STORE_QUEUE_PAGE_BYTES", sys.maxsize):
+            store, contents, lines = open_store(
+                str(self.directory / "midge.db"), "off", "now", ALL_OF_IT
+            )
         store.close()
         self.opened += 1
         assert not lines

@@ -422,7 +422,7 @@ def _joined(
 
 
 # SQLite keeps what it is given: a damaged row is an error here, and not somewhere in the broker.
-# The rows that are many are looked at as a whole; what is no flag's 0 in them is its 1.
+# The rows that are many are looked at as a whole.
 
 _MESSAGE_TYPES: Final = {
     (int, str, bytes, int, int, bytes, time, str) for time in (float, type(None))
@@ -468,15 +468,13 @@ def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
 def _message(row: tuple[object, ...]) -> MessageRow:
     if tuple(map(type, row)) not in _MESSAGE_TYPES:
         raise TypeError(f"{row!r} is no message")
-    made = MessageRow._make(row)
-    return made._replace(retain=True) if made.retain else made
+    return MessageRow._make((*row[:4], row[4] != 0, *row[5:]))
 
 
 def _delivery(row: tuple[object, ...]) -> DeliveryRow:
     if tuple(map(type, row)) not in _DELIVERY_TYPES:
         raise TypeError(f"{row!r} is no delivery")
-    made = DeliveryRow._make(row)
-    return made._replace(retain=True) if made.retain else made
+    return DeliveryRow._make((*row[:4], row[4] != 0, *row[5:]))
 
 
 def _queue(row: tuple[object, ...]) -> QueueRow:
