@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from midge.broker.link import Link
+from midge.config.queue_settings import QueueSettings
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
 from midge.mqtt.properties import Properties
@@ -187,6 +188,21 @@ def qos1_fan_out() -> Work:
     return _acked(stage, stage.chunk(["t/1"] * 8, qos=1), 8, 2)
 
 
+def qos1_named_queue() -> Work:
+    """50 messages a write at QoS 1 into a queue, whose only consumer acknowledges each."""
+    stage = Stage()
+    stage.world.broker.queues.create("jobs", QueueSettings(prefetch=0))
+    stage.subscribe("$queue/jobs", qos=1)
+    return _acked(stage, stage.chunk(["$queue/jobs"] * 50, qos=1), 50, 20)
+
+
+def qos1_shared_group() -> Work:
+    """The same to a shared subscription with one member."""
+    stage = Stage()
+    stage.subscribe("$share/g/t/#", qos=1)
+    return _acked(stage, stage.chunk(["t/1"] * 50, qos=1), 50, 20)
+
+
 def shared_group() -> Work:
     """64 messages a write, to a shared subscription of 8."""
     stage = Stage()
@@ -228,6 +244,8 @@ SCENARIOS: Final[dict[str, Callable[[], Work]]] = {
         qos1,
         fan_out,
         qos1_fan_out,
+        qos1_named_queue,
+        qos1_shared_group,
         shared_group,
         zmtp_frames,
     )

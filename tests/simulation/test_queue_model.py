@@ -56,7 +56,6 @@ class Entry:
         self.expires_at = expires_at
         self.size = 0
         self.deliveries = 0
-        self.out_of_line = ready_at > 0
         self.holder: Taker | None = None
         self.until = NEVER
 
@@ -186,7 +185,6 @@ class QueueModel(RuleBasedStateMachine):
     def comes_back(self, entry: Entry) -> None:
         entry.holder = None
         entry.until = NEVER
-        entry.out_of_line = True
         limit = self.queue.settings.deliveries_max
         if limit and entry.deliveries >= limit:
             self.counts["buried"] += 1
@@ -278,18 +276,10 @@ class QueueModel(RuleBasedStateMachine):
         self.sync()
 
     def drop_oldest(self, priority: int) -> bool:
-        """Make room by what counts least: the lowest priority, the oldest of those.
-
-        Beside messages with a priority, those that never left their place in the line go first.
-        """
+        """Make room by what counts least: the lowest priority, the oldest of those."""
         while self.is_full():
             candidates = [one for one in self.waiting() if one.ready_at <= self.now]
-            mixed = any(one.priority for one in candidates)
-            dropped = min(
-                candidates,
-                key=lambda one: (one.priority, mixed and one.out_of_line, one.number),
-                default=None,
-            )
+            dropped = min(candidates, key=lambda one: (one.priority, one.number), default=None)
             if dropped is None or dropped.priority > priority:
                 return False
             del self.entries[dropped.number]
@@ -412,7 +402,6 @@ class QueueModel(RuleBasedStateMachine):
             assert item.deliveries >= min(entry.deliveries, 1)
             assert entry.deliveries - 1 <= item.deliveries
             entry.deliveries = item.deliveries
-            entry.out_of_line = item.stored != 0 and item in out_of_order(self.queue)
 
     # -- what is always so --------------------------------------------------------------------
 

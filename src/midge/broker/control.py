@@ -31,7 +31,7 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from midge.broker.delivery import Delivery
 from midge.broker.permission import may_get
@@ -87,6 +87,7 @@ class QueueControl(Pressure):
     __slots__ = ("_broker", "_now", "_requests", "name")
 
     members: Sequence[Subscription] = ()
+    shares_runs: ClassVar[bool] = False
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker.metrics, broker.crowd)

@@ -17,6 +17,7 @@ from midge.broker.link import Link
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY
+from midge.broker.plain_run import PLAIN, PLAIN_BYTES_MAX, respell
 from midge.broker.session import Session, Subscription
 from midge.errors import MidgeError
 from midge.limits import KNOWN_EXTRAS_MAX
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
     from midge.broker.router import Router
     from midge.config.settings import Settings
 
-#: First byte of a PUBLISH at QoS 0 that is neither a duplicate nor retained.
-_PLAIN: Final = 0x30
 _NEW: Final = object()
-#: The fast lane takes packets with at most two bytes of length: these, and three of header.
-PLAIN_BYTES_MAX: Final = 0x4000 + 3
 
 
 class Receivers:
@@ -45,13 +42,23 @@ class Receivers:
         groups: the shared ones, and queues.
         barred: members of them that may not have this topic.
         identity: by what the router finds this object again for another topic.
-        mqtt3, mqtt5: their outboxes by wire form, once for each subscription.
+        mqtt3, mqtt5: the outboxes of the ordinary ones by wire form, once for each subscription.
+        bare: some of all these know no properties.
         plain: all of them take a QoS 0 packet of up to ``PLAIN_BYTES_MAX`` as it is: there are no
-            identifiers, own-message rules, aliases, mount points, groups or smaller maximum packet
+            identifiers, own-message rules, aliases, mount points, queues or smaller maximum packet
             sizes, and nobody gets two copies (a run would change their order).
     """
 
-    __slots__ = ("barred", "groups", "identity", "mqtt3", "mqtt5", "plain", "subscriptions")
+    __slots__ = (
+        "bare",
+        "barred",
+        "groups",
+        "identity",
+        "mqtt3",
+        "mqtt5",
+        "plain",
+        "subscriptions",
+    )
 
     def __init__(
         self,
@@ -66,16 +73,31 @@ class Receivers:
         self.groups = groups
         self.mqtt3: list[Outbox] = []
         self.mqtt5: list[Outbox] = []
-        self.plain = not groups
         for subscription in subscriptions:
             outbox = subscription.outbox
-            if subscription.ids or subscription.no_local or outbox.own:
-                self.plain = False
-            if outbox.form == ZMTP or 0 < outbox.packet_bytes_max <= PLAIN_BYTES_MAX:
-                self.plain = False
             (self.mqtt5 if outbox.form == MQTT_5 else self.mqtt3).append(outbox)
-        if len({id(subscription.outbox) for subscription in subscriptions}) < len(subscriptions):
-            self.plain = False
+        everybody = [*subscriptions]
+        for group in groups:
+            everybody += group.members
+        self.bare = any(one.outbox.form != MQTT_5 for one in everybody)
+        self.plain = (
+            not barred
+            and all(group.shares_runs for group in groups)
+            and all(map(_is_plain, everybody))
+            and len({id(one.outbox) for one in everybody}) == len(everybody)
+        )
+
+
+def _is_plain(subscription: Subscription) -> bool:
+    """Whether it takes plain packets as they are."""
+    outbox = subscription.outbox
+    return not (
+        subscription.ids
+        or subscription.no_local
+        or outbox.own
+        or outbox.form == ZMTP
+        or 0 < outbox.packet_bytes_max <= PLAIN_BYTES_MAX
+    )
 
 
 class Fanout:
@@ -145,7 +167,7 @@ class Fanout:
         pos = run_start = 0
         count = payload = 0  # packets of the run so far, and their bytes of payload
         extra = 0  # bytes between topic and payload: in 5.0 the properties, with their length
-        while pos + 4 < size and data[pos] == _PLAIN:
+        while pos + 4 < size and data[pos] == PLAIN:
             length = data[pos + 1]
             start = pos + 2
             if length >= 0x80:
@@ -167,11 +189,7 @@ class Fanout:
                 break
             last_topic = topic
             topic = data[start + 2 : body]
-            if (
-                topic == last_topic
-                and receivers is not None
-                and not (extra > 1 and receivers.mqtt3)
-            ):
+            if topic == last_topic and receivers is not None and not (extra > 1 and receivers.bare):
                 # So they are the same again.
                 prefix = data[pos : body + extra]
                 step = end - pos
@@ -191,7 +209,7 @@ class Fanout:
                 found = router.learn(topic)
                 if found is None or not found.plain:
                     break
-            if extra > 1 and found.mqtt3:
+            if extra > 1 and found.bare:
                 break  # who has no properties gets another packet
             if found is not receivers:
                 if receivers is not None:
@@ -251,6 +269,8 @@ class Fanout:
                 outbox.append_run(data, count, payload, now)
                 if outbox.crowded and not outbox.stalled:
                     link.hold(outbox)
+        for group in receivers.groups:
+            group.take_run(run, count, payload, version, link, now)
 
 
 def _all_travel(section: bytes) -> bool:
@@ -261,40 +281,3 @@ def _all_travel(section: bytes) -> bool:
     except MidgeError:
         return False  # the long way says what is wrong
     return properties is not None and properties.forwarded is not None
-
-
-def respell(run: bytes, version: int) -> bytes:
-    """A run of plain packets of one version in the form of the other.
-
-    The only difference is the byte of the property length, zero, between topic and payload.
-    """
-    pieces: list[bytes] = []
-    pos = 0
-    size = len(run)
-    while pos < size:
-        length = run[pos + 1]
-        start = pos + 2
-        if length >= 0x80:
-            length = length & 0x7F | run[start] << 7
-            start += 1
-        end = start + length
-        body = start + 2 + (run[start] << 8 | run[start + 1])
-        if version == 5:
-            pieces.append(_header(length - 1))
-            pieces.append(run[start:body])
-            pieces.append(run[body + 1 : end])
-        else:
-            pieces.append(_header(length + 1))
-            pieces.append(run[start:body])
-            pieces.append(b"\0" + run[body:end])
-        pos = end
-    return b"".join(pieces)
-
-
-def _header(length: int) -> bytes:
-    """The fixed header of a plain PUBLISH of up to 2 MiB."""
-    if length < 0x80:
-        return bytes((_PLAIN, length))
-    if length < 0x4000:
-        return bytes((_PLAIN, length & 0x7F | 0x80, length >> 7))
-    return bytes((_PLAIN, length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.broker.delivery import Delivery
+from midge.broker.delivery import MQTT_5, Delivery
 from midge.broker.permission import NOBODY
 from midge.broker.permission import barred as those_barred
+from midge.broker.plain_run import Run, respell, split
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import Member
 from midge.config.queue_settings import DROP_NEWEST, QueueSettings
+from midge.limits import OUTBOX_HOLD_BYTES
 from midge.store.base import HELD, QUEUED, QueueRow
 
 if TYPE_CHECKING:
     from midge.broker.consumer import Consumer
+    from midge.broker.link import Link
+    from midge.broker.outbox import Outbox
     from midge.broker.pressure import Pressure
     from midge.broker.queue_item import Item
     from midge.broker.queues import Queues
@@ -36,19 +40,22 @@ class Group(Queue):
         group: the name of the group.
     """
 
-    __slots__ = ("_turn", "filter", "group")
+    __slots__ = ("_members", "_turn", "filter", "group")
+
+    shares_runs = True
 
     def __init__(self, group: str, filter: str, queues: Queues) -> None:
         settings = QueueSettings(full=DROP_NEWEST, deliveries_max=0, lease_s=0, prefetch=0)
         super().__init__(f"$share/{group}/{filter}", settings, queues)
         self.group = group
         self.filter = filter
+        self._members: list[Subscription] = []
         self._turn = 0
 
     @property
     def members(self) -> list[Subscription]:
         """Its members, in the order in which they came."""
-        return [one.subscription for one in self.consumers if isinstance(one, Member)]
+        return self._members
 
     def add(self, subscription: Subscription, now: float) -> None:
         """A member joins, or changes its options."""
@@ -63,6 +70,7 @@ class Group(Queue):
             self.queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
             self.ready.renumber(self._keep)
         self._resize(1)
+        self._members.append(subscription)
         self.join(member, now)
 
     def _keep(self, item: Item) -> None:
@@ -84,6 +92,7 @@ class Group(Queue):
                 if outbox.consumers is not None:
                     outbox.consumers = [one for one in outbox.consumers if one is not member]
                 self.leave(member, now)
+                self._members = [one for one in self._members if one.outbox is not outbox]
                 self._resize(0)
                 return
 
@@ -106,8 +115,38 @@ class Group(Queue):
         member = self._give_one(message, barred, now)
         if member is None:
             return None
-        outbox = member.outbox
-        return outbox if outbox.crowded and not outbox.stalled else None
+        return member.outbox if self._presses(member.outbox) else None
+
+    def _presses(self, outbox: Outbox) -> bool:
+        """Whether publishers should wait for a member: while no other one is ready for more."""
+        if not outbox.crowded or outbox.stalled:
+            return False
+        return not any(_is_free(member.outbox) for member in self._members)
+
+    def take_run(
+        self, run: Run, count: int, payload: int, version: int, link: Link, now: float
+    ) -> None:
+        """See :meth:`Queue.take_run`; the same as :meth:`take` for one packet after the other."""
+        packets, payloads = split(run, version)
+        sharers: list[Subscription] = []
+        for _ in range(min(count, len(self._members))):
+            member = self.choose(0)
+            if member is None:
+                self._metrics.dropped_no_member += count
+                return
+            if sharers and member is sharers[0]:
+                break
+            sharers.append(member)
+        number = len(sharers)
+        self._turn = self._members.index(sharers[(count - 1) % number]) + 1
+        for index, member in enumerate(sharers):
+            outbox = member.outbox
+            mine = b"".join(packets[index::number])
+            if (version == 5) != (outbox.form == MQTT_5):
+                mine = respell(mine, version)
+            outbox.append_run(mine, len(packets[index::number]), sum(payloads[index::number]), now)
+            if self._presses(outbox):
+                link.hold(outbox)
 
     def _give_one(
         self, message: Message, barred: frozenset[Session], now: float
@@ -181,9 +220,7 @@ class Group(Queue):
                 index += 1
                 continue
             if outbox.open:
-                if outbox.queue is None and (
-                    not qos or not member.qos or outbox.outgoing.room() > 0
-                ):
+                if _is_free(outbox) and (not qos or not member.qos or outbox.outgoing.room() > 0):
                     self._turn = index + 1
                     return member
                 if connected < 0:
@@ -200,3 +237,8 @@ class Group(Queue):
             return None
         self._turn = chosen + 1
         return members[chosen]
+
+
+def _is_free(outbox: Outbox) -> bool:
+    """Whether a member is ready for more at QoS 0."""
+    return outbox.open and outbox.queue is None and outbox.used <= OUTBOX_HOLD_BYTES

@@ -18,7 +18,7 @@ Sans-I/O, and no ``Consumer`` is called back but to be given a message, or to be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from midge.broker.consumer import DONE, TAKEN, Consumer, Ring
 from midge.broker.pressure import Pressure
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from midge.auth.base import Pending
     from midge.broker.deadlines import Ticket
+    from midge.broker.link import Link
+    from midge.broker.plain_run import Run
     from midge.broker.queues import Queues
     from midge.broker.session import Session, Subscription
     from midge.store.base import DeliveryRow, MessageRow
@@ -125,6 +127,9 @@ class Queue(Pressure):
         self.expired = 0
         self.buried = 0
 
+    #: Whether it takes runs of plain packets, see :meth:`take_run`.
+    shares_runs: ClassVar[bool] = False
+
     @property
     def members(self) -> Sequence[Subscription]:
         """Those whose rights depend on the topic of a message: nobody."""
@@ -174,6 +179,12 @@ class Queue(Pressure):
             self.put(message, now, *wishes(properties.user))
         return self if self.crowded and not self.stalled else None
 
+    def take_run(
+        self, run: Run, count: int, payload: int, version: int, link: Link, now: float
+    ) -> None:
+        """Plain packets were published to a topic of this queue; only where it shares runs."""
+        raise NotImplementedError
+
     def put(self, message: Message, now: float, priority: int = 0, delay_s: float = 0.0) -> bool:
         """Put a message in; false where there is no room for it and it is rejected.
 
@@ -191,7 +202,7 @@ class Queue(Pressure):
         if priority or delay_s > 0:
             self._put_out_of_order(message, priority, delay_s, now)
             return True
-        if not ready.anything():
+        if not (ready.count and ready.anything()):
             consumer = self.ring.next()
             if consumer is not None:
                 self._give(self._new_item(message, QUEUED), consumer, now)
@@ -211,6 +222,8 @@ class Queue(Pressure):
     ) -> None:
         ready_at = now + delay_s if delay_s > 0 else 0.0
         item = self._new_item(message, HELD, priority, ready_at)
+        item.priority = priority
+        item.ready_at = ready_at
         self.ready.insert(item)
         self._count(message, now)
         if ready_at:
@@ -222,18 +235,15 @@ class Queue(Pressure):
     def _new_item(
         self, message: Message, state: int, priority: int = 0, ready_at: float = 0.0
     ) -> Item:
+        pages = self.pages
         if not self.key:
-            self.pages.last_serial = serial = self.pages.last_serial + 1
-            item = Item(self, message, 1, serial)
-        else:
-            serial = self.queues.journal.put(self.key, message, state, priority, ready_at)
-            item = Item(self, message, 1, serial)
-            item.stored = message.stored
-            if state == QUEUED:
-                self.pages.last_serial = serial
-        if state == HELD:
-            item.priority = priority
-            item.ready_at = ready_at
+            pages.last_serial = serial = pages.last_serial + 1
+            return Item(self, message, 1, serial)
+        serial = self.queues.journal.put(self.key, message, state, priority, ready_at)
+        if state == QUEUED:
+            pages.last_serial = serial
+        item = Item(self, message, 1, serial)
+        item.stored = message.stored
         return item
 
     def _count(self, message: Message, now: float) -> None:
@@ -413,7 +423,8 @@ class Queue(Pressure):
             self.acknowledged += 1
             if item.stored:
                 self._finish(item)
-        self.welcome(consumer, now)
+        if self.ready.count or not consumer.standing:
+            self.welcome(consumer, now)
 
     def take_back(self, items: Iterable[Item], holder: object, now: float) -> None:
         """Whoever had these messages is gone: others get them."""

@@ -52,7 +52,8 @@ class MqttConsumer(Consumer):
     def give(self, item: Item, now: float) -> int:
         """See :meth:`Consumer.give`."""
         subscription = self.subscription
-        item.address_to(subscription.qos, False, subscription.ids)
+        if item.deliveries > 1 or subscription.ids or not subscription.qos:
+            item.address_to(subscription.qos, False, subscription.ids)
         if not subscription.qos:
             outbox = subscription.outbox
             dropped = outbox.dropped
@@ -90,7 +91,8 @@ class Member(MqttConsumer):
             qos = message.qos
         retain = message.retain and subscription.retain_as_published
         if qos == 1:
-            item.address_to(1, retain, subscription.ids)
+            if item.deliveries > 1 or retain or subscription.ids:
+                item.address_to(1, retain, subscription.ids)
             return TAKEN if subscription.outbox.send_item(item, now) else DONE
         own = Delivery(message, qos, retain, subscription.ids)
         if item.stored and not message.stored:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.broker.delivery import Delivery
+from midge.broker.delivery import NO_IDS, Delivery
 from midge.mqtt.encode import publish_parts
 from midge.mqtt.primitives import write_pair
 from midge.mqtt.property_codec import encode_publish_properties
@@ -42,7 +42,15 @@ class Item(Delivery):
     )
 
     def __init__(self, queue: Queue, message: Message, qos: int, serial: int) -> None:
-        super().__init__(message, qos, False)
+        # All that the class above sets as well, in one call: there is one for each message.
+        self.qos = qos
+        self.message = message
+        self.retain = False
+        self.ids = NO_IDS
+        self._parts3 = None
+        self._parts5 = None
+        self._stamp = -1
+        self.zmtp = None
         self.queue = queue
         self.consumer: Consumer | None = None
         self.serial = serial

@@ -55,6 +55,7 @@ class Queues:
         keeper: what outlives the process; ``None`` where nothing does.
         full: queues that reject the next message.
         remains: what was in queues that are no more.
+        topics: the topics of all queues, each of which somebody may publish to.
         defaults: the settings of queues that are made by being used.
     """
 
@@ -70,6 +71,7 @@ class Queues:
         "metrics",
         "remains",
         "settings",
+        "topics",
     )
 
     def __init__(
@@ -89,6 +91,7 @@ class Queues:
         self.full: dict[Queue, None] = {}
         self.remains = Remains(deadlines)
         self.defaults = QueueSettings()
+        self.topics: set[str] = set()
         self._by_name: dict[str, Queue] = {}
         self._subscriptions = subscriptions
 
@@ -183,6 +186,7 @@ class Queues:
     def _add(self, name: str, settings: QueueSettings) -> Queue:
         queue = Queue(name, QueueSettings(), self)
         self._by_name[name] = queue
+        self.topics.add(QUEUE_PREFIX + name)
         self._subscriptions.add_queue(QUEUE_PREFIX + name, queue)
         self._feed(queue, settings)
         queue.settings = settings
@@ -228,6 +232,7 @@ class Queues:
             if isinstance(consumer, MqttConsumer):
                 self._end_subscription(consumer.subscription, now)
         del self._by_name[name]
+        self.topics.discard(QUEUE_PREFIX + name)
         for filter in (QUEUE_PREFIX + name, *queue.settings.filters):
             self._subscriptions.remove_queue(filter, queue)
         self.full.pop(queue, None)

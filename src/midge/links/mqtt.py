@@ -26,9 +26,9 @@ from midge.broker import control
 from midge.broker.broker import Broker
 from midge.broker.deadlines import Ticket
 from midge.broker.delivery import MQTT_3, MQTT_5
-from midge.broker.fanout import PLAIN_BYTES_MAX
 from midge.broker.link import Endpoint, Link
 from midge.broker.permission import why_not_get
+from midge.broker.plain_run import PLAIN_BYTES_MAX
 from midge.broker.queues import QueueError
 from midge.broker.rates import Bucket
 from midge.broker.router import REPLY_PREFIX
@@ -431,7 +431,7 @@ class MqttLink(Link):
                 return
             if session.key:
                 self._journal().take_incoming(session.key, packet.packet_id)
-        if self._asked or packet.topic[0] == "$":
+        if self._asked or (packet.topic[0] == "$" and packet.topic not in broker.queues.topics):
             reason, text = self._refusal(packet)
             if reason:
                 self._refuse_publish(packet, session, text, reason)
@@ -513,7 +513,7 @@ class MqttLink(Link):
         """Give a message that may be published to the router, and acknowledge it."""
         qos = packet.qos
         router = self.broker.router
-        if packet.topic[0] == "$":
+        if packet.topic[0] == "$" and packet.topic not in self.broker.queues.topics:
             name = queue_name(packet.topic)
             fault = "" if name is None else self._make_queue(name)
             if fault:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midge.broker.fanout import respell
+from midge.broker.plain_run import respell
 from midge.limits import KNOWN_EXTRAS_MAX
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
@@ -112,6 +112,55 @@ def test_with_and_without_the_fast_lane_everybody_gets_the_same(
     fast = outcome(True, version, who, data, cuts)
     slow = outcome(False, version, who, data, cuts)
     assert fast == slow
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from([4, 5]),
+    st.lists(st.sampled_from([4, 5]), min_size=1, max_size=4),
+    st.lists(st.tuples(st.one_of(plain_publishes, with_properties), st.integers(1, 5)), min_size=1),
+    st.integers(0, 300),
+)
+def test_a_shared_subscription_gets_the_same_with_and_without_the_fast_lane(
+    version: int, members: list[int], sent: list[tuple[p.Publish, int]], cut: int
+) -> None:
+    filters = [("$share/g/#", 1, False), ("$share/h/a/+", 0, False)]
+    who = [(one, "", filters[number % 3 == 2 :][:1]) for number, one in enumerate(members)]
+    data = b"".join(encode(packet, version) * count for packet, count in sent)
+    fast = outcome(True, version, who, data, [min(cut, len(data))])
+    assert fast == outcome(False, version, who, data, [min(cut, len(data))])
+
+
+def test_a_run_to_a_shared_subscription_is_one_slice_for_each_member() -> None:
+    world = World()
+    members = [world.connect(f"m{number}", version=4) for number in range(3)]
+    for member in members:
+        member.subscribe("$share/g/a/#")
+    publisher = world.connect("p", version=4)
+    packets = [encode(p.Publish("a/b", b"%d" % number), 4) for number in range(7)]
+    router = world.broker.router
+    data = b"".join(packets)
+    assert router.fanout.forward_plain(data, 4, router, publisher.link, 0.0) == len(data)
+    assert [member.link.connection.out for member in members] == [
+        [b"".join(packets[0::3])],
+        [b"".join(packets[1::3])],
+        [b"".join(packets[2::3])],
+    ]
+
+
+def test_a_member_that_does_not_read_is_passed_over_at_qos_0() -> None:
+    world = World()
+    members = [world.connect(f"m{number}") for number in range(2)]
+    for member in members:
+        member.subscribe("$share/g/a", 0)
+    members[0].reading = False
+    publisher = world.connect("p")
+    got = 0
+    for _ in range(400):
+        publisher.publish("a", b"x" * 16_000)
+        got += len(members[1].messages())
+    assert got > 300
+    assert world.broker.metrics.dropped_slow == 0
 
 
 def test_the_lane_is_really_taken() -> None:
