@@ -184,6 +184,44 @@ class Subscriber(Client):
             self.subscribed = True
 
 
+class Worker(Subscriber):
+    """Takes from a queue at QoS 1, and refuses for good every seventh message of a publisher.
+
+    Attributes:
+        got: what it has acknowledged.
+        refused: how often it has said no.
+    """
+
+    def __init__(self, name: str, filter: str) -> None:
+        super().__init__(name, 5, filter)
+        self.refused = 0
+
+    def handle(self, packet: p.Packet) -> None:
+        if isinstance(packet, p.Publish) and is_poison(packet.payload):
+            self.refused += 1
+            self.say(p.Puback(packet.packet_id, 0x80))
+        else:
+            super().handle(packet)
+
+
+def is_poison(payload: bytes) -> bool:
+    """Whether no worker will do it, so that it has to come to the dead letters."""
+    return int(payload.split()[2]) % 7 == 0
+
+
+def check_queue(
+    publishers: Iterable[Publisher], workers: Iterable[Worker], dead: Iterable[Subscriber]
+) -> None:
+    """What was acknowledged was done by a worker, or is a dead letter if none would do it."""
+    done = {payload for worker in workers for payload in worker.got}
+    buried = {payload for reader in dead for payload in reader.got}
+    assert all(map(is_poison, buried)), "a message that somebody would have done was given up"
+    for publisher in publishers:
+        for sent in publisher.acknowledged.values():
+            missing = {one for one in sent if one not in (buried if is_poison(one) else done)}
+            assert not missing, f"nobody did {sorted(missing)[:5]}"
+
+
 def check(publishers: Iterable[Publisher], subscribers: Iterable[Subscriber]) -> None:
     """What was acknowledged reached each subscriber; at QoS 2 once; in order."""
     for subscriber in subscribers:

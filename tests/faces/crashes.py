@@ -23,7 +23,15 @@ from midge.mqtt import packets as p
 from midge.mqtt.connection import CLIENT, Connection, Violation
 from midge.mqtt.properties import Properties
 from midge.store.sqlite import upkeep
-from tests.ledger import Client, Publisher, Subscriber, check, check_shared
+from tests.ledger import (
+    Client,
+    Publisher,
+    Subscriber,
+    Worker,
+    check,
+    check_queue,
+    check_shared,
+)
 from tests.process import BrokerProcess
 
 #: Rounds between two comparisons of the ledger.
@@ -35,6 +43,8 @@ persistence_location {directory}
 persistence_sync {sync}
 max_inflight_messages 100
 max_queued_messages 0
+queue orders from t/# messages_max=0 lease_s=0 deliveries_max=4 dead=undone
+queue jobs messages_max=0 lease_s=0 deliveries_max=4 dead=undone
 log_type error
 log_type warning
 log_type notice
@@ -124,11 +134,15 @@ class Crashes:
             Subscriber("away", 5),  # comes for the comparisons only
         ]
         self.members = [Subscriber(f"m{i}", 5, "$share/g/t/#") for i in (1, 2)]
-        for client in (*self.subscribers, *self.members):
+        self.producer = Publisher("q5", 5, 40)  # puts into a queue directly
+        queues = ("orders", "jobs")
+        self.workers = [Worker(f"{q}{i}", f"$queue/{q}") for q in queues for i in (1, 2)]
+        self.dead = [Subscriber("dead", 5, "$queue/undone")]
+        for client in self.takers():
             client.window = 100
         self.subscribers[1].window = self.chance.choice([10, 30])
         self.broker.start()
-        for client in (*self.subscribers, *self.members):
+        for client in self.takers():
             client.connect(self)
             while not client.subscribed:
                 client.read(1)
@@ -147,8 +161,11 @@ class Crashes:
         wire.take_connack()
         return wire
 
+    def takers(self) -> list[Subscriber]:
+        return [*self.subscribers, *self.members, *self.workers, *self.dead]
+
     def clients(self) -> list[Client]:
-        return [*self.publishers, *self.subscribers, *self.members]
+        return [*self.publishers, self.producer, *self.takers()]
 
     def round(self) -> None:
         """Load, until the broker is killed at a random moment; then it is started again."""
@@ -181,6 +198,8 @@ class Crashes:
                     # One topic for each QoS: order is promised for those.
                     padding = b"." * chance.choice([0, 0, 0, 100, 5000])
                     publisher.publish(qos, TOPICS[qos - 1], padding)
+        for _ in range(chance.choice([1, 10, 40])):
+            self.producer.publish(1, "$queue/jobs")
         for client in self.clients():
             client.read(chance.choice([1, 20, 1000]))
         if chance.random() < 0.01:
@@ -209,7 +228,7 @@ class Crashes:
                 client.connect(self)
         quiet = time.monotonic()
         deadline = quiet + 60
-        while time.monotonic() < quiet + 0.3 or not all(one.idle() for one in self.publishers):
+        while time.monotonic() < quiet + 0.3 or not self._is_idle():
             assert time.monotonic() < deadline, "it does not come to an end"
             if sum(client.read(100_000) for client in self.clients()):
                 quiet = time.monotonic()
@@ -219,14 +238,18 @@ class Crashes:
             assert client.connected(), f"{client.name} was disconnected:\n{self.broker.log()}"
         check(self.publishers, self.subscribers)
         check_shared(self.publishers, self.members)
+        check_queue([*self.publishers, self.producer], self.workers, self.dead)
         self._compare_retained()
-        for publisher in self.publishers:
+        for publisher in (*self.publishers, self.producer):
             for sent in publisher.acknowledged.values():
                 self.compared += len(sent)
                 sent.clear()
-        for subscriber in (*self.subscribers, *self.members):
+        for subscriber in self.takers():
             subscriber.got.clear()
         self._send_away()
+
+    def _is_idle(self) -> bool:
+        return all(one.idle() for one in (*self.publishers, self.producer))
 
     def _compare_retained(self) -> None:
         line = self.connect("reader", version=5, clean_start=True, properties=None)

@@ -18,3 +18,4 @@ def test_what_was_acknowledged_survives_kill_9(seed: int, sync: str, tmp_path: P
     crashes.run(5)
     assert crashes.killed == 5
     assert crashes.compared > 100
+    assert sum(worker.refused for worker in crashes.workers) > 10
