@@ -251,6 +251,9 @@ class QueueControl(Pressure):
         left = queue.waiting  # what is put in meanwhile stays
         removed = 0
         while removed < left and not queue.closed:
+            if self._disk_is_behind(f"{removed} messages were taken out"):
+                yield
+                continue
             for _ in range(min(left - removed, CONTROL_SLICE)):
                 if queue.pop(self._now) is None:
                     break  # the next page is not read yet, or the rest was given out
@@ -269,6 +272,9 @@ class QueueControl(Pressure):
         left = min(_number(command, "count", queue.waiting), queue.waiting)
         moved = 0
         while moved < left and not (queue.closed or target.closed):
+            if self._disk_is_behind(f"{moved} messages were moved"):
+                yield
+                continue
             for _ in range(min(left - moved, CONTROL_SLICE)):
                 # Whatever the target does when it is full: nothing is moved to be dropped.
                 if target.is_full() or self._broker.metrics.memory_full:
@@ -285,6 +291,19 @@ class QueueControl(Pressure):
             if moved < left:
                 yield
         data["moved"] = moved
+
+    def _disk_is_behind(self, so_far: str) -> bool:
+        """Whether to wait before more is changed: what is noted is in memory until it is written.
+
+        Raises:
+            _Fault: it cannot be written at present.
+        """
+        keeper = self._broker.keeper
+        if keeper is None or not keeper.crowded():
+            return False
+        if keeper.journal.failing:
+            raise _Fault(f"the store cannot be written; {so_far} until then")
+        return True
 
     def _queue(self, command: Values) -> Queue:
         name = _text(command, "queue")

@@ -422,3 +422,45 @@ def test_a_queue_that_is_empty_may_move_onto_the_disk_and_off_it(before: str) ->
         assert found.waiting == 3
     else:
         assert found is None
+
+
+@pytest.mark.parametrize("order", ["purgeQueue", "moveQueue"])
+def test_no_more_is_emptied_than_the_disk_can_follow(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.keeper.STORE_PENDING_ROWS", CONTROL_SLICE)
+    world = World(store=MemoryStore())
+    admin = Admin(world)
+    admin.do("createQueue", queue="jobs", settings="messages_max=0")
+    admin.do("createQueue", queue="other", settings="messages_max=0")
+    for _ in range(5):
+        fill(world, "jobs", CONTROL_SLICE)
+        world.settle()
+    queue = world.broker.queues.get("jobs")
+    assert queue is not None
+    world.committing = False
+    admin.send({"command": order, "queue": "jobs", "to": "other"})
+    world.advance(0.5)
+    assert queue.waiting >= 2 * CONTROL_SLICE
+    admin.peer.expect_nothing()
+    world.committing = True
+    world.advance(0.5)
+    assert queue.waiting == 0
+    (response,) = admin.responses()
+    assert 5 * CONTROL_SLICE in response["data"].values()
+
+
+def test_an_order_that_the_disk_cannot_take_is_answered() -> None:
+    world = World(store=MemoryStore())
+    admin = Admin(world)
+    fill(world, "jobs", 5 * CONTROL_SLICE)
+    world.settle()
+    assert world.broker.keeper is not None
+    world.committing = False
+    world.broker.keeper.journal.failing = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("midge.broker.keeper.STORE_PENDING_ROWS", 1)
+        error = admin.ask("purgeQueue", queue="jobs")["error"]
+    assert (
+        error == f"the store cannot be written; {CONTROL_SLICE} messages were taken out until then"
+    )
