@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import aiomqtt
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -270,3 +271,48 @@ async def test_a_thousand_workers_do_each_message_once(broker: BrokerProcess) ->
         await asyncio.gather(*tasks, return_exceptions=True)
     assert sorted(map(int, workers.done)) == list(range(3000))
     assert workers.unmarked == []
+
+
+async def test_workers_of_aiomqtt_do_what_another_left_and_see_that_it_comes_again(
+    broker: BrokerProcess,
+) -> None:
+    seen: dict[str, list[tuple[bytes, list[tuple[str, str]]]]] = {"one": [], "two": []}
+
+    async def work(name: str) -> None:
+        async with aiomqtt.Client(
+            "127.0.0.1", broker.port, identifier=name, protocol=aiomqtt.ProtocolVersion.V5
+        ) as client:
+            await client.subscribe("$queue/async", qos=1)
+            async for message in client.messages:
+                pairs = getattr(message.properties, "UserProperty", [])
+                seen[name].append((bytes(message.payload), pairs))
+
+    def count() -> int:
+        return sum(map(len, seen.values()))
+
+    async with aiomqtt.Client("127.0.0.1", broker.port, identifier="shop") as shop:
+        reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+        leaver = Connection(CLIENT, 5)
+        leaver.send(p.Connect("leaver", 5, True, 0), 0.0)
+        leaver.send(p.Subscribe(1, [p.SubscribeTo("$queue/async", 1)]), 0.0)
+        writer.writelines(leaver.data_to_send())
+        for number in range(10):
+            await shop.publish("$queue/async", str(number), qos=1)
+        held: list[p.Packet] = []
+        while sum(isinstance(packet, p.Publish) for packet in held) < 10:
+            held += leaver.receive_data(await asyncio.wait_for(reader.read(65536), 10), 0.0)
+        tasks = [asyncio.create_task(work(name)) for name in seen]
+        writer.close()
+        await asyncio.to_thread(until, lambda: count() >= 10)
+        for number in range(10, 40):
+            await shop.publish("$queue/async", str(number), qos=1)
+        await asyncio.to_thread(until, lambda: count() >= 40)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    everything = dict(seen["one"] + seen["two"])
+    assert sorted(map(int, everything)) == list(range(40))
+    assert count() == 40
+    assert all(seen.values())
+    again = {number for number, pairs in everything.items() if ("deliveries", "2") in pairs}
+    assert again == {str(number).encode() for number in range(10)}
