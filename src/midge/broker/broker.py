@@ -111,6 +111,7 @@ class Broker:
         self.authorizer = authorizer
         self.router.authorizer = self.queues.authorizer = authorizer
         self.router.forget_routes()
+        self.router.subscriptions.rules_changed()
         for session in self.sessions.all():
             if authorizer is not None:
                 for filter in forbidden_queues(authorizer, session):

@@ -14,6 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from midge.broker.queue import Queue
     from midge.broker.queue_item import Item
 
@@ -100,6 +102,19 @@ class Ring:
             consumer.standing = False
             if not consumer.gone:
                 consumer.want()
+        return None
+
+    def next_of(self, entitled: Callable[[Consumer], bool]) -> Consumer | None:
+        """The same among those that are ``entitled``."""
+        for consumer in list(self.standing):
+            if not entitled(consumer):
+                continue
+            self.standing.remove(consumer)
+            if consumer.has_credit():
+                self.standing.appendleft(consumer)
+                return consumer
+            consumer.standing = False
+            consumer.want()
         return None
 
     def stand(self, consumer: Consumer) -> None:

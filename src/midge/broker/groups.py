@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from midge.broker.delivery import MQTT_5, Delivery
-from midge.broker.permission import NOBODY
-from midge.broker.permission import barred as those_barred
+from midge.broker.permission import NOBODY, may_get
 from midge.broker.plain_run import Run, respell, split
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import Member
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from midge.message import Message
 
 
+#: So many messages are offered in vain before the rest waits for the next occasion: this is done
+#: for each acknowledgement.
+_LOOKS_MAX: Final = 16
+
+
 class Group(Queue):
     """The members of one ``$share/NAME/FILTER``, and what waits for them.
 
@@ -40,7 +45,7 @@ class Group(Queue):
         group: the name of the group.
     """
 
-    __slots__ = ("_members", "_turn", "filter", "group")
+    __slots__ = ("_aside", "_barred", "_judged", "_members", "_turn", "filter", "group")
 
     shares_runs = True
 
@@ -49,6 +54,10 @@ class Group(Queue):
         super().__init__(f"$share/{group}/{filter}", settings, queues)
         self.group = group
         self.filter = filter
+        # What members with credit may not have: it waits, counted, for one that may.
+        self._aside: deque[Item] = deque()
+        self._judged: Message | None = None  # the message that is being taken,
+        self._barred = NOBODY  # and who may not have it
         self._members: list[Subscription] = []
         self._turn = 0
 
@@ -69,6 +78,8 @@ class Group(Queue):
             self.key = self.queues.journal.new_session()
             self.queues.journal.keep_queue(QueueRow(self.key, self.name, ""))
             self.ready.renumber(self._keep)
+            for item in self._aside:
+                self._keep(item)
         self._resize(1)
         self._members.append(subscription)
         self.join(member, now)
@@ -94,6 +105,8 @@ class Group(Queue):
                 self.leave(member, now)
                 self._members = [one for one in self._members if one.outbox is not outbox]
                 self._resize(0)
+                if self._aside:
+                    self._offer_aside(now)
                 return
 
     def _resize(self, more: int) -> None:
@@ -107,11 +120,16 @@ class Group(Queue):
 
     def take(self, message: Message, barred: frozenset[Session], now: float) -> Pressure | None:
         """See :meth:`Queue.take`; those who are ``barred`` may not have this topic."""
-        if not barred and (message.qos or self.queues.settings.upgrade_outgoing_qos):
-            if self._can_wait():
-                return super().take(message, barred, now)
-            self._metrics.dropped_no_member += 1
-            return None
+        if message.qos or self.queues.settings.upgrade_outgoing_qos:
+            if not self._can_wait(barred):
+                self._metrics.dropped_no_member += 1
+                return None
+            self._judged, self._barred = message, barred
+            if self._aside:
+                self._offer_aside(now)
+            pressed = super().take(message, barred, now)
+            self._judged = None
+            return pressed
         member = self._give_one(message, barred, now)
         if member is None:
             return None
@@ -163,37 +181,81 @@ class Group(Queue):
         member.outbox.deliver(Delivery(message, qos, retain, member.ids), now)
         return member
 
-    def _give_waiting(self, item: Item, consumer: Consumer, now: float) -> None:
-        """See :meth:`Queue._give_waiting`; not to those who may not have its topic.
+    # -- members that may not have every topic ------------------------------------------------
 
-        They were not asked when it came: members come, and rules change, while it waits.
+    def _offer(self, item: Item, consumer: Consumer, now: float) -> None:
+        """See :meth:`Queue._offer`; to the next member that may have its topic."""
+        if self.queues.authorizer is None or self._may_have(consumer, item.message):
+            self._give(item, consumer, now)
+            return
+        other = self.ring.next_of(lambda one: self._may_have(one, item.message))
+        if other is not None:
+            self._give(item, other, now)
+        elif any(self._may_have(one, item.message) for one in self.consumers):
+            self._aside.append(item)
+            self._count(item.message, now)
+        else:
+            self._metrics.dropped_no_member += 1
+            self._finish(item)
+
+    def _may_have(self, consumer: Consumer, message: Message) -> bool:
+        """Whether a member may have a topic, by the rules of today.
+
+        Members come, and rules change, while a message waits; for one that has just come the
+        router knows who is barred.
         """
+        assert isinstance(consumer, Member)
+        session = consumer.subscription.session
+        if self._judged is message:
+            return session not in self._barred
         authorizer = self.queues.authorizer
-        message = item.message
-        if authorizer is not None:
-            kept_out = those_barred(authorizer, message.topic, [self])
-            if isinstance(consumer, Member) and consumer.subscription.session in kept_out:
-                self.ring.standing.rotate(-1)
-                if item.stored and not message.stored:
-                    message.stored = item.stored  # the member's own entry is to name the same row
-                    self._give_one(message, kept_out, now)
-                    message.stored = 0
-                else:
-                    self._give_one(message, kept_out, now)
-                self._finish(item)
-                return
-        super()._give_waiting(item, consumer, now)
+        return authorizer is None or may_get(authorizer, session, message.topic)
+
+    def welcome(self, consumer: Consumer, now: float) -> None:
+        """See :meth:`Queue.welcome`."""
+        if self._aside:
+            self.ring.stand(consumer)
+            self._offer_aside(now)
+        super().welcome(consumer, now)
+
+    def serve(self, now: float) -> None:
+        """See :meth:`Queue.serve`."""
+        if self._aside:
+            self._offer_aside(now)
+        super().serve(now)
+
+    def rules_changed(self) -> None:
+        """Who may have what now gets it at the next tick."""
+        if self._aside:
+            self._look_again()
+
+    def _offer_aside(self, now: float) -> None:
+        """Offer what those with credit were not entitled to when it was its turn."""
+        in_vain = 0
+        for _ in range(len(self._aside)):
+            consumer = self.ring.next()
+            if consumer is None or in_vain == _LOOKS_MAX:
+                break
+            item = self._aside.popleft()
+            self.ready.uncounted(item)
+            if item.is_dead(now):
+                self._expire(item)
+                continue
+            self._offer(item, consumer, now)
+            in_vain += item.consumer is None
 
     def settle(self, item: Item, holder: object, refused: int, now: float) -> None:
         """See :meth:`Queue.settle`; what a member refuses is done [MQTT-4.8.2-6]."""
         super().settle(item, holder, 0, now)
 
-    def _can_wait(self) -> bool:
+    def _can_wait(self, barred: frozenset[Session]) -> bool:
         """Whether there is a member that could ever have a message at QoS 1."""
-        if self.ring.standing and self.ring.standing[0].is_there():
+        if not barred and self.ring.standing and self.ring.standing[0].is_there():
             return True
-        for member in self.members:
+        for member in self._members:
             outbox = member.outbox
+            if barred and member.session in barred:
+                continue
             if outbox.link is not None or (member.qos and not outbox.ended):
                 return True
         return False

@@ -160,6 +160,10 @@ class Queue(Pressure):
         self.settings = settings
         if self.rejects():
             self.queues.full[self] = None
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Have every consumer looked at in the next tick."""
         self._changed = True
         self._not_before = 0.0
         self._watch()
@@ -205,7 +209,7 @@ class Queue(Pressure):
         if not (ready.count and ready.anything()):
             consumer = self.ring.next()
             if consumer is not None:
-                self._give(self._new_item(message, QUEUED), consumer, now)
+                self._offer(self._new_item(message, QUEUED), consumer, now)
                 return True
         if self.key and self.pages.wanted():
             self.queues.journal.put(self.key, message, QUEUED, 0, 0.0)
@@ -318,6 +322,10 @@ class Queue(Pressure):
 
     # -- out ----------------------------------------------------------------------------------
 
+    def _offer(self, item: Item, consumer: Consumer, now: float) -> None:
+        """Give a message that is in no place any more to the consumer that stands first."""
+        self._give(item, consumer, now)
+
     def _give(self, item: Item, consumer: Consumer, now: float) -> None:
         """Give a message to the consumer that stands first."""
         self.ring.standing.rotate(-1)
@@ -354,13 +362,9 @@ class Queue(Pressure):
             item = self._next(now)
             if item is None:
                 break
-            self._give_waiting(item, consumer, now)
+            self._offer(item, consumer, now)
         self._watch_heads()
         self._relax(now)
-
-    def _give_waiting(self, item: Item, consumer: Consumer, now: float) -> None:
-        """Give what has waited."""
-        self._give(item, consumer, now)
 
     def pump(self, now: float) -> None:
         """The store has caught up: what could not be read may be there now."""

@@ -91,7 +91,7 @@ class Ready:
             item = fifo.popleft()
         else:
             return None
-        self._uncount(item)
+        self.uncounted(item)
         return item
 
     def _next_heap(self) -> list[Entry] | None:
@@ -110,7 +110,8 @@ class Ready:
         self._heaped -= 1
         return heappop(heap)[1]
 
-    def _uncount(self, item: Item) -> None:
+    def uncounted(self, item: Item) -> None:
+        """One was taken out."""
         self.count -= 1
         self.bytes -= item.size()
 
@@ -124,7 +125,7 @@ class Ready:
             if heap is None:
                 return None
             item = self._pop_heap(heap)
-        self._uncount(item)
+        self.uncounted(item)
         return item
 
     def pop_delayed(self) -> Item | None:
@@ -132,7 +133,7 @@ class Ready:
         if not self.delayed:
             return None
         item = heappop(self.delayed)[2]
-        self._uncount(item)
+        self.uncounted(item)
         return item
 
     def pop_dead(self, now: float) -> Item | None:
@@ -143,7 +144,7 @@ class Ready:
                     self.fifo.popleft()
                 else:
                     self._pop_heap(self.heaps[head.priority])
-                self._uncount(head)
+                self.uncounted(head)
                 return head
         return None
 

@@ -86,6 +86,12 @@ class Subscriptions:
                 self._groups.remove(group.filter, group.group)
                 group.close(now)
 
+    def rules_changed(self) -> None:
+        """Members of groups may have other topics than before."""
+        for _, _, group in self._groups:
+            if isinstance(group, Group):
+                group.rules_changed()
+
     def add_queue(self, filter: str, queue: Queue) -> None:
         """Have what is published to ``filter`` put into a queue."""
         self.fed_count += 1

@@ -6,6 +6,8 @@ import itertools
 
 import pytest
 
+from midge.auth.base import ALLOWED, DELIVER, DENY, Authorizer, Decision, Identity
+from midge.broker.groups import Group
 from midge.config.queue_settings import QueueSettings
 from midge.message import Message
 from midge.mqtt import packets as p
@@ -587,3 +589,67 @@ def test_a_lasting_consumer_that_comes_back_gets_its_messages_again() -> None:
     assert (message.payload, message.dup) == (b"0", True)
     only.send(p.Puback(message.packet_id))
     assert payloads(only) == [b"1"]
+
+
+class OnlyFor(Authorizer):
+    """Gives messages of each topic to those alone whose ids it begins with."""
+
+    def authorize(self, identity: Identity, action: int, topic: str) -> Decision:
+        forbidden = action == DELIVER and not identity.client_id.startswith(topic[0])
+        return Decision(DENY) if forbidden else ALLOWED
+
+
+def test_what_a_member_may_not_have_waits_for_one_that_may_and_holds_up_nobody() -> None:
+    world = World(authorizer=OnlyFor())
+    one_by_one = Properties.of(receive_maximum=1)
+    a, b = (world.connect(name, properties=one_by_one) for name in "ab")
+    for member in (a, b):
+        member.subscribe("$share/g/#", 1)
+    publisher = world.connect("p")
+    for topic in ("a/1", "a/2", "a/3", "b/1", "b/2"):
+        publisher.publish(topic, topic.encode(), 1)
+    assert [message.payload for message in b.messages()] == [b"b/1", b"b/2"]
+    group = group_of(world, "a")
+    assert group.waiting == 2
+    assert [message.payload for message in a.messages()] == [b"a/1", b"a/2", b"a/3"]
+    assert (group.waiting, group.bytes, group.in_flight) == (0, 0, 0)
+
+
+def test_what_no_member_may_have_any_more_is_dropped_and_counted() -> None:
+    world = World(authorizer=OnlyFor())
+    first = world.connect("a", properties=Properties.of(receive_maximum=1))
+    first.subscribe("$share/g/#", 1)
+    other = world.connect("b")
+    other.subscribe("$share/g/#", 1)
+    publisher = world.connect("p")
+    for _ in range(3):
+        publisher.publish("a/1", b"x", 1)
+    group = group_of(world, "b")
+    assert group.waiting == 2
+    first.drop()
+    assert group.waiting == 0
+    assert world.broker.metrics.dropped_no_member == 3
+    assert payloads(other) == []
+
+
+def test_what_waits_aside_comes_when_the_rules_let_it() -> None:
+    world = World(authorizer=OnlyFor())
+    first = world.connect("a", properties=Properties.of(receive_maximum=1))
+    first.subscribe("$share/g/#", 1)
+    other = world.connect("b")
+    other.subscribe("$share/g/#", 1)
+    publisher = world.connect("p")
+    for _ in range(3):
+        publisher.publish("a/1", b"x", 1)
+    assert payloads(other) == []
+    world.broker.set_rules(None, None)
+    world.advance(0.1)
+    assert len(other.messages()) == 2
+
+
+def group_of(world: World, client_id: str) -> Group:
+    session = world.broker.sessions.get(client_id)
+    assert session is not None
+    (group,) = [one.group for one in session.subscriptions.values()]
+    assert group is not None
+    return group
