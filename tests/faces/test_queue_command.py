@@ -12,7 +12,7 @@ import pytest
 
 from midge.client import sync
 from midge.errors import ConnectionLost
-from tests.process import BrokerProcess
+from tests.process import BrokerProcess, free_port
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,8 @@ def test_the_answers_can_be_read_by_programs(broker: BrokerProcess) -> None:
         (("fly",), 2, "Unknown command 'fly'."),
         (("purge",), 2, "'purge' needs the name of a queue."),
         (("move", "a"), 2, "'move' needs the names of two queues."),
+        (("list", "a"), 2, "'list' takes nothing more."),
+        (("peek", "nobody"), 1, "Error: there is no queue 'nobody'."),
         (("list", "-n", "x"), 2, "Invalid count given: x"),
         (("purge", "nobody"), 1, "Error: there is no queue 'nobody'."),
         (("create", "a/b"), 1, "is no name of a queue"),
@@ -116,6 +118,19 @@ def test_what_cannot_be_done_is_told(
     assert result.returncode == status
     assert said in result.stderr
     assert result.stdout == ""
+
+
+def test_who_finds_no_broker_is_told_where_none_was() -> None:
+    port = str(free_port())
+    done = subprocess.run(
+        [sys.executable, "-m", "midge", "queue", "list", "-h", "127.0.0.1", "-p", port],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    said = f"Error: no connection to 127.0.0.1, port {port}: Connection refused.\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_who_may_not_is_told(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from midge.broker.consumer import DONE, TAKEN, Consumer, Ring
-from midge.broker.pressure import Pressure
+from midge.broker.queue_counters import QueueCounters
 from midge.broker.queue_item import Item
 from midge.broker.queue_leases import Leases
 from midge.broker.queue_pages import Pages
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from midge.broker.deadlines import Ticket
     from midge.broker.link import Link
     from midge.broker.plain_run import Run
+    from midge.broker.pressure import Pressure
     from midge.broker.queues import Queues
     from midge.broker.session import Session, Subscription
     from midge.store.base import DeliveryRow, MessageRow
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _STEP_S: Final = 0.01
 
 
-class Queue(Pressure):
+class Queue(QueueCounters):
     """See the module.
 
     Attributes:
@@ -61,10 +62,6 @@ class Queue(Pressure):
         in_flight: messages that somebody has.
         given: the highest number in the store of those that were given out.
         closed: it is no more.
-        put_count, acknowledged, redelivered, refused, timed_out: what happened so far.
-        unconfirmed: given to consumers that cannot acknowledge.
-        late: acknowledgements of messages that somebody else had by then.
-        rejected, dropped, expired, buried: what did not come through, by cause.
     """
 
     __slots__ = (
@@ -73,28 +70,17 @@ class Queue(Pressure):
         "_not_before",
         "_room",
         "_ticket",
-        "acknowledged",
-        "buried",
         "closed",
-        "dropped",
-        "expired",
         "given",
         "in_flight",
         "key",
-        "late",
         "leases",
         "name",
         "pages",
-        "put_count",
         "queues",
         "ready",
-        "redelivered",
-        "refused",
-        "rejected",
         "ring",
         "settings",
-        "timed_out",
-        "unconfirmed",
     )
 
     def __init__(self, name: str, settings: QueueSettings, queues: Queues) -> None:
@@ -115,17 +101,6 @@ class Queue(Pressure):
         self._due = NEVER  # when the ticket comes up
         self._not_before = 0.0
         self._changed = False
-        self.put_count = 0
-        self.acknowledged = 0
-        self.redelivered = 0
-        self.refused = 0
-        self.timed_out = 0
-        self.unconfirmed = 0
-        self.late = 0
-        self.rejected = 0
-        self.dropped = 0
-        self.expired = 0
-        self.buried = 0
 
     #: Whether it takes runs of plain packets, see :meth:`take_run`.
     shares_runs: ClassVar[bool] = False

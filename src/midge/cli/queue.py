@@ -104,7 +104,11 @@ def main(arguments: Sequence[str]) -> int:
     except FlagError as error:
         print_error(f"{error}\n\nUse 'midge queue --help' to see usage.")
         return _USAGE_ERROR
-    except (MidgeError, OSError, ValueError) as error:
+    except OSError as error:
+        where = f"{options.host}, port {options.port}"
+        print_error(f"Error: no connection to {where}: {error.strerror or error}.")
+        return _FAILED
+    except (MidgeError, ValueError) as error:
         print_error(f"Error: {error}.")
         return _FAILED
     except OutputGone as error:
@@ -132,7 +136,8 @@ def _parse(arguments: Sequence[str], options: QueueOptions) -> list[str]:
         raise FlagError(f"Error: Unknown command '{words[0]}'.")
     least, most, what, _ = _COMMANDS[words[0]]
     if not least <= len(words) - 1 <= most:
-        raise FlagError(f"Error: '{words[0]}' needs {what}.")
+        verb = "needs" if most else "takes"
+        raise FlagError(f"Error: '{words[0]}' {verb} {what}.")
     return words
 
 
