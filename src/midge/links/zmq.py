@@ -689,8 +689,10 @@ class ZmqLink(Link):
         consumer = self._consumer
         assert isinstance(consumer, Worker)
         frames = [item] if isinstance(item, bytes) else item
-        request = consumer.working.pop(frames[0], None)
-        if request is None or len(frames) < 2 or frames[1] != DELIMITER:
+        in_shape = len(frames) > 1 and frames[1] == DELIMITER
+        # A reply out of shape leaves the request where it is: with the worker, for others later.
+        request = consumer.working.pop(frames[0], None) if in_shape else None
+        if request is None:
             self._drop("no such request")
             return
         body = frames[2:]

@@ -1,0 +1,339 @@
+"""A ZeroMQ peer of the broker without a network: what it sends, byte for byte, and what it gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from midge.auth.base import ALLOWED, Decision, Identity, Pending, deny
+from midge.config.queue_settings import parse_queue
+from midge.limits import ZMTP_HANDSHAKE_S
+from midge.links import zmq as zmq_link
+from midge.links.zmq import REFUSE, Place, ZmqLink
+from midge.testing.pair import World
+from midge.zmtp import events as ev
+from midge.zmtp.connection import Connection
+from midge.zmtp.settings import NULL, PLAIN, Settings
+from midge.zmtp.sockets import ANY
+
+KINDS = ["SUB", "XSUB", "PUB", "XPUB", "PUSH", "PULL", "REQ", "DEALER", "REP", "ROUTER"]
+
+
+class Slow:
+    """Whoever asks waits for the answer."""
+
+    def __init__(self) -> None:
+        self.pending = Pending()
+
+    def authenticate(self, client: Identity, password: bytes | None) -> Decision:
+        return self.pending
+
+
+class ZmqPeer:
+    """The peer's end of one connection; what the link does not read yet waits here."""
+
+    def __init__(self, there: World, kind: str, name: str = "", **said: Any) -> None:
+        self.there = there
+        mechanism = PLAIN if name else NULL
+        served = Settings(
+            ANY,
+            mechanism=mechanism,
+            as_server=bool(name),
+            zap=there.broker.authenticator is not None,
+            message_bytes_max=there.settings.packet_bytes_max,
+        )
+        now = there.clock.now()
+        self.link = ZmqLink(
+            there.broker, there.listener, Place(served, "jobs"), "127.0.0.1", 1, 2, now, bytes
+        )
+        own = Settings(kind, mechanism=mechanism, username=name.encode(), password=b"x", **said)
+        self.connection = Connection(own, now, random=bytes)
+        self.got: list[ev.Received] = []
+        self.sent = bytearray()
+        self.exchange()
+
+    def exchange(self) -> None:
+        now = self.there.clock.now()
+        while True:
+            data = b"" if self.link.is_held() else b"".join(self.connection.data_to_send())
+            if data:
+                self.sent += data
+                self.link.receive_data(data, now)
+            answer = b"".join(self.link.connection.data_to_send())
+            if not data and not answer:
+                return
+            for event in self.connection.receive_data(answer, now):
+                if isinstance(event, ev.Messages):
+                    self.got += event.items
+
+    def send(self, *frames: bytes) -> None:
+        self.connection.send_multipart(frames)
+        self.exchange()
+
+    def received(self) -> list[ev.Received]:
+        self.exchange()
+        got, self.got = self.got, []
+        return got
+
+    def leave(self) -> None:
+        self.link.receive_eof(self.there.clock.now())
+
+
+def with_queue(line: str = "") -> World:
+    there = World()
+    there.broker.queues.create("jobs", parse_queue(f"jobs {line}")[1])
+    return there
+
+
+def test_who_is_let_in_late_sends_as_anybody_does() -> None:
+    slow = Slow()
+    there = World(authenticator=slow, allow_anonymous=False)
+    push = ZmqPeer(there, "PUSH", "bob")
+    assert push.link.is_held()
+    assert there.broker.queues.get("jobs") is None
+    slow.pending.settle(ALLOWED, 0.0)
+    assert push.link in there.broker.released
+    push.exchange()
+    for number in range(3):
+        push.send(b"%d" % number)
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert [item.message.payload for item in queue.peek(9)] == [b"0", b"1", b"2"]
+
+
+def test_who_sends_messages_before_it_is_let_in_is_not_let_in() -> None:
+    slow = Slow()
+    there = World(authenticator=slow, allow_anonymous=False)
+    elsewhere = ZmqPeer(World(), "PUSH")  # what it says there is said here in one breath
+    elsewhere.send(b"early")
+    place = Place(Settings(ANY, zap=True), "jobs")
+    link = ZmqLink(there.broker, there.listener, place, "::1", 1, 2, 0.0, bytes)
+    link.receive_data(bytes(elsewhere.sent), 0.0)
+    assert link.closing
+    slow.pending.settle(ALLOWED, 0.0)
+    assert len(there.broker.queues) == 0
+    assert not there.broker.guests
+
+
+def test_who_has_the_wrong_password_is_sent_away_when_the_answer_comes() -> None:
+    slow = Slow()
+    there = World(authenticator=slow, allow_anonymous=False)
+    push = ZmqPeer(there, "PUSH", "bob")
+    slow.pending.settle(deny("no"), 0.0)
+    push.exchange()
+    assert push.link.closing
+    assert len(there.broker.queues) == 0
+
+
+def test_an_answer_that_comes_for_who_has_gone_is_nothing() -> None:
+    slow = Slow()
+    there = World(authenticator=slow, allow_anonymous=False)
+    push = ZmqPeer(there, "PUSH", "bob")
+    push.leave()
+    assert not slow.pending.is_awaited()
+    slow.pending.settle(ALLOWED, 0.0)
+    assert not there.broker.guests
+
+
+def test_a_push_waits_while_its_queue_is_full_and_nothing_is_lost() -> None:
+    there = with_queue("messages_max=2")
+    push = ZmqPeer(there, "PUSH")
+    for number in range(6):
+        push.connection.send_multipart([b"%d" % number])  # all in one chunk
+    push.exchange()
+    assert push.link.is_held()
+    pull = ZmqPeer(there, "PULL")
+    there.broker.released.clear()
+    push.exchange()
+    assert pull.received() == [b"%d" % number for number in range(6)]
+    assert not push.link.is_held()
+    assert push.link.dropped == {}
+
+
+def test_a_push_that_leaves_while_it_waits_for_room_is_forgotten() -> None:
+    there = with_queue("messages_max=1")
+    push = ZmqPeer(there, "PUSH")
+    push.send(b"1")
+    push.send(b"2")
+    assert push.link.is_held()
+    push.leave()
+    assert ZmqPeer(there, "PULL").received() == [b"1"]
+    assert push.link not in there.broker.guests
+
+
+def test_what_a_worker_had_when_it_left_another_gets() -> None:
+    there = with_queue()
+    first = ZmqPeer(there, "REP")
+    ZmqPeer(there, "PUSH").send(b"job")
+    assert len(first.received()) == 1
+    second = ZmqPeer(there, "REP")
+    assert second.received() == []
+    first.leave()
+    (request,) = second.received()
+    assert request[-1] == b"job"
+
+
+@pytest.mark.parametrize(("kind", "ahead"), [("ROUTER", 3), ("REP", 1)])
+def test_a_worker_has_no_more_at_a_time_than_it_may(kind: str, ahead: int) -> None:
+    there = with_queue("prefetch=3")
+    worker = ZmqPeer(there, kind)
+    push = ZmqPeer(there, "PUSH")
+    for number in range(5):
+        push.send(b"%d" % number)
+    requests = worker.received()
+    assert [request[-1] for request in requests] == [b"%d" % number for number in range(ahead)]
+    worker.send(requests[0][0], b"", b"done")
+    there.settle()
+    assert [request[-1] for request in worker.received()] == [b"%d" % ahead]
+
+
+def test_a_job_that_a_worker_refuses_comes_again_and_no_reply_goes_out() -> None:
+    there = with_queue("deliveries_max=3")
+    asker, worker = ZmqPeer(there, "DEALER"), ZmqPeer(there, "ROUTER")
+    asker.send(b"id", b"", b"what?")
+    (request,) = worker.received()
+    worker.send(request[0], b"", REFUSE)
+    (again,) = worker.received()
+    assert again[-1] == b"what?"
+    assert asker.received() == []
+    worker.send(again[0], b"", b"that")
+    assert asker.received() == [[b"id", b"", b"that"]]
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert (queue.refused, queue.acknowledged) == (1, 1)
+
+
+@pytest.mark.parametrize("tail", [[], [b"no delimiter"]])
+def test_a_reply_out_of_shape_takes_no_job_away(tail: list[bytes]) -> None:
+    there = with_queue()
+    worker = ZmqPeer(there, "ROUTER")
+    ZmqPeer(there, "PUSH").send(b"job")
+    (request,) = worker.received()
+    worker.send(request[0], *tail)
+    assert worker.link.dropped == {"no such request": 1}
+    worker.leave()
+    (request,) = ZmqPeer(there, "ROUTER").received()
+    assert request[-1] == b"job"
+
+
+def test_a_reply_for_who_has_gone_is_an_acknowledgement_all_the_same() -> None:
+    there = with_queue()
+    asker, worker = ZmqPeer(there, "REQ"), ZmqPeer(there, "REP")
+    asker.send(b"", b"what?")
+    (request,) = worker.received()
+    asker.leave()
+    worker.send(request[0], b"", b"that")
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert (queue.acknowledged, queue.in_flight, queue.waiting) == (1, 0, 0)
+
+
+def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq_link, "ZMQ_REQUESTS_MAX", 2)
+    there = with_queue()
+    asker = ZmqPeer(there, "DEALER")
+    for name in (b"1", b"2", b"3"):
+        asker.send(name, b"", b"what?")
+    assert asker.link.dropped == {"forgotten request": 1}
+    worker = ZmqPeer(there, "ROUTER")
+    for request in worker.received():
+        worker.send(request[0], b"", b"that")
+    assert asker.received() == [[b"2", b"", b"that"], [b"3", b"", b"that"]]
+
+
+def test_of_too_many_prefixes_the_last_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq_link, "SUBSCRIPTIONS_MAX", 2)
+    sub = ZmqPeer(World(), "SUB")
+    for prefix in (b"a", b"b", b"b", b"c"):
+        sub.connection.subscribe(prefix)
+    sub.exchange()
+    assert sub.link.dropped == {"too many prefixes": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "queue"),
+    [
+        ({}, "jobs"),
+        ({"identity": b"queue/mail/7"}, "mail"),
+        ({"metadata": [("X-Midge-Queue", b"post")], "identity": b"queue/mail"}, "post"),
+    ],
+)
+def test_the_name_of_the_queue_comes_from_who_says_it_nearest(
+    said: dict[str, Any], queue: str
+) -> None:
+    there = World()
+    assert not ZmqPeer(there, "DEALER", **said).link.closing
+    assert [one.name for one in there.broker.queues.all()] == [queue]
+
+
+def test_a_message_that_is_too_large_ends_the_connection() -> None:
+    there = World(packet_bytes_max=1000)
+    push = ZmqPeer(there, "PUSH")
+    push.send(b"x" * 1000)
+    assert not push.link.closing
+    push.send(b"x" * 1001)
+    assert push.link.closing
+
+
+def test_a_handshake_without_an_end_is_ended() -> None:
+    there = World()
+    served = Settings(ANY, handshake_s=ZMTP_HANDSHAKE_S)
+    link = ZmqLink(there.broker, there.listener, Place(served), "::1", 1, 2, 0.0, bytes)
+    link.receive_data(b"\xff", 0.0)
+    due = link.next_deadline()
+    assert due == ZMTP_HANDSHAKE_S
+    link.tick(due)
+    assert link.closing
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.lists(st.binary(max_size=20), min_size=1, max_size=4), max_size=6),
+    st.binary(max_size=60),
+    st.lists(st.integers(1, 40), min_size=1, max_size=8),
+)
+def test_whatever_comes_in_whatever_chunks_the_broker_lives_on_and_counts_all(
+    kind: str, messages: list[list[bytes]], garbage: bytes, cuts: list[int]
+) -> None:
+    there = with_queue()
+    peer = ZmqPeer(there, kind)
+    for frames in messages:
+        peer.connection.send_multipart(frames)
+    data = b"".join(peer.connection.data_to_send()) + garbage
+    number = 0
+    while data:
+        size = cuts[number % len(cuts)]
+        peer.link.receive_data(data[:size], 0.0)
+        data = data[size:]
+        number += 1
+    received = there.broker.metrics.publish_received
+    dropped = sum(peer.link.dropped.values())
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert received >= len(messages)
+    if kind in ("PUSH", "REQ", "DEALER"):
+        assert queue.put_count + dropped == received
+    elif kind in ("SUB", "XSUB", "PULL", "REP", "ROUTER"):
+        assert dropped >= len(messages)
+    peer.leave()
+    assert not there.broker.guests
+    assert not queue.consumers
+    reader = there.connect("r")
+    reader.subscribe("alive")
+    reader.publish("alive", b"yes")
+    assert [message.payload for message in reader.messages()] == [b"yes"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.binary(max_size=80), max_size=6))
+def test_no_garbage_in_place_of_a_handshake_raises_or_stays(chunks: list[bytes]) -> None:
+    there = World()
+    link = ZmqLink(there.broker, there.listener, Place(Settings(ANY)), "::1", 1, 2, 0.0, bytes)
+    for chunk in chunks:
+        link.receive_data(chunk, 0.0)
+    link.receive_eof(1.0)
+    assert not there.broker.guests
