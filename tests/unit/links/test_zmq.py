@@ -51,7 +51,7 @@ class ZmqPeer:
         )
         own = Settings(kind, mechanism=mechanism, username=name.encode(), password=b"x", **said)
         self.connection = Connection(own, now, random=bytes)
-        self.got: list[ev.Received] = []
+        self.got: list[Any] = []
         self.sent = bytearray()
         self.exchange()
 
@@ -73,7 +73,7 @@ class ZmqPeer:
         self.connection.send_multipart(frames)
         self.exchange()
 
-    def received(self) -> list[ev.Received]:
+    def received(self) -> list[Any]:
         self.exchange()
         got, self.got = self.got, []
         return got
@@ -337,3 +337,31 @@ def test_no_garbage_in_place_of_a_handshake_raises_or_stays(chunks: list[bytes])
         link.receive_data(chunk, 0.0)
     link.receive_eof(1.0)
     assert not there.broker.guests
+
+
+def test_a_job_of_a_worker_that_is_silent_too_long_another_gets_and_it_is_done_once() -> None:
+    there = with_queue("lease_s=5")
+    silent = ZmqPeer(there, "REP")
+    ZmqPeer(there, "PUSH").send(b"job")
+    (had,) = silent.received()
+    other = ZmqPeer(there, "REP")
+    there.advance(6)
+    (request,) = other.received()
+    assert request[-1] == b"job"
+    silent.send(had[0], b"", b"late")
+    other.send(request[0], b"", b"done")
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert (queue.timed_out, queue.late, queue.acknowledged, queue.in_flight) == (1, 1, 1, 0)
+
+
+def test_properties_that_cannot_be_read_drop_the_message_and_no_other() -> None:
+    there = with_queue()
+    push = ZmqPeer(there, "PUSH", metadata=[("X-Midge-Properties", b"1")])
+    push.send(b"1", b"\xff\xff")
+    push.send(b"2", b"")
+    push.send(b"3", b"\x03\x00\x04text")  # a content type
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert [item.message.payload for item in queue.peek(9)] == [b"2", b"3"]
+    assert push.link.dropped == {"bad properties": 1}
