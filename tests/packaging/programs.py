@@ -81,7 +81,8 @@ class Place:
         with (self.directory / "broker.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         self.running.append(process)
-        until(lambda: "running" in (self.directory / "broker.log").read_text())
+        log = self.directory / "broker.log"
+        until(lambda: re.search(r"version \S+ running", log.read_text()) is not None)
         return process
 
 
