@@ -11,5 +11,6 @@
 * ``extended`` holds authentication with exchanges of its own (AUTH).
 * ``offload`` is how all of these have slow work done without holding up the broker.
 
-``midge.server.security_sources`` makes them of a configuration; ``midge.server.plugins`` adds a user's own.
+``midge.server.security_sources`` makes them of a configuration; ``midge.server.plugins`` adds a
+user's own.
 """
