@@ -42,13 +42,15 @@ from midge.broker.router import REPLY_PREFIX
 from midge.broker.session import Session
 from midge.config.settings import anonymous_allowed
 from midge.errors import MidgeError
-from midge.limits import SUBSCRIPTIONS_MAX, ZMQ_REQUESTS_MAX
+from midge.limits import SUBSCRIPTIONS_MAX
 from midge.links.zmq_consumers import DELIMITER, Puller, Worker
 from midge.links.zmq_mapping import body_of, payload_of, read_properties, topic_of
 from midge.links.zmq_outbox import ZmqOutbox
+from midge.links.zmq_requests import Requests, with_correlation
 from midge.message import Message
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
+from midge.mqtt.property_codec import encode_publish_properties
 from midge.mqtt.reasons import Reason
 from midge.topics.filters import QUEUE_PREFIX, queue_name
 from midge.topics.names import is_topic
@@ -130,7 +132,6 @@ class ZmqLink(Link):
         "_prefixes",
         "_requests",
         "_ticket",
-        "_token",
         "address",
         "allowed_topics",
         "client_id",
@@ -187,8 +188,7 @@ class ZmqLink(Link):
         self._handle: Callable[[Received, Session, float], None] = self._ignore
         self._held_back: list[Received] = []
         self._prefixes: dict[bytes, int] = {}
-        self._requests: dict[bytes, list[bytes]] = {}
-        self._token = ""
+        self._requests: Requests | None = None
         self._ticket: Ticket | None = broker.deadlines.add(self)
         broker.metrics.connections += 1
 
@@ -241,8 +241,8 @@ class ZmqLink(Link):
             if isinstance(consumer, Worker):
                 consumer.queue.take_back(list(consumer.working.values()), self, now)
                 consumer.working.clear()
-        if self._token:
-            self.broker.router.replies.pop(self._token, None)
+        if self._requests is not None:
+            self.broker.router.replies.pop(self._requests.token, None)
         session.outbox.clear()
 
     def next_deadline(self) -> float | None:
@@ -426,8 +426,9 @@ class ZmqLink(Link):
         if kind == "PUSH":
             self._handle = self._put
             return ""
-        self._token = self.broker.new_client_id()
-        self.broker.router.replies[self._token] = self
+        token = self.broker.new_client_id()
+        self._requests = Requests(token)
+        self.broker.router.replies[token] = self
         self._handle = self._request
         return ""
 
@@ -657,12 +658,16 @@ class ZmqLink(Link):
             end = frames.index(DELIMITER) + 1
             envelope, frames = frames[:end], frames[end:]
         assert self.queue is not None
-        number = len(self._requests).to_bytes(4, "big") + self.broker.new_client_id().encode()
-        if len(self._requests) >= ZMQ_REQUESTS_MAX:
-            del self._requests[next(iter(self._requests))]
+        requests = self._requests
+        assert requests is not None
+        try:
+            own = self._split_properties(frames)
+        except MidgeError:
+            self._drop("bad properties")
+            return
+        if requests.forget_oldest():
             self._drop("forgotten request")
-        self._requests[number] = envelope
-        given = Properties.of(response_topic=REPLY_PREFIX + self._token, correlation_data=number)
+        given = requests.add(self.broker.new_client_id().encode(), envelope, own)
         message = self._message(QUEUE_PREFIX + self.queue.name, frames, given)
         if self._may(message.topic):
             self._route(message, session, now)
@@ -671,15 +676,19 @@ class ZmqLink(Link):
 
     def reply(self, message: Message, now: float) -> bool:
         """Somebody replies to one of its requests; see :class:`midge.broker.router.Replies`."""
-        properties = message.properties
-        number = b"" if properties is None else properties.values.get(props.CORRELATION_DATA, b"")
-        envelope = self._requests.pop(number, None) if isinstance(number, bytes) else None
-        session = self.session
-        if envelope is None or session is None or self.closing:
+        requests, session = self._requests, self.session
+        if requests is None or session is None or self.closing:
+            return False
+        question = requests.take(message)
+        if question is None:
             return False
         outbox = session.outbox
         assert isinstance(outbox, ZmqOutbox)
-        self.connection.send_multipart([*envelope, *body_of(message)] or [b""])
+        frames = [*question.envelope, *body_of(message)]
+        if outbox.with_properties:
+            properties = with_correlation(message.properties, question.correlation)
+            frames.append(encode_publish_properties(properties, -1, (), 0))
+        self.connection.send_multipart(frames or [b""])
         self.broker.metrics.publish_sent += 1
         self.acknowledged()
         return True
@@ -691,15 +700,25 @@ class ZmqLink(Link):
         frames = [item] if isinstance(item, bytes) else item
         in_shape = len(frames) > 1 and frames[1] == DELIMITER
         # A reply out of shape leaves the request where it is: with the worker, for others later.
-        request = consumer.working.pop(frames[0], None) if in_shape else None
+        request = consumer.working.get(frames[0]) if in_shape else None
         if request is None:
             self._drop("no such request")
             return
         body = frames[2:]
+        try:
+            given = self._split_properties(body)
+        except MidgeError:
+            self._drop("bad properties")  # and the request is not acknowledged
+            return
+        del consumer.working[frames[0]]
         refused = _REFUSED if body and body[0] == REFUSE else 0
         queue = consumer.queue
         message = request.message
+        late = request.consumer is not consumer
         queue.settle(request, self, refused, now)
+        if late:
+            self._drop("late reply")  # another worker has the request, or has answered it
+            return
         if refused or message.properties is None:
             return
         topic = message.properties.get_str(props.RESPONSE_TOPIC)
@@ -708,12 +727,8 @@ class ZmqLink(Link):
         if never_written(topic):
             self._drop("not to publish to")
             return
-        payload, properties = payload_of(body)
-        properties = Properties() if properties is None else properties
-        correlation = message.properties.values.get(props.CORRELATION_DATA)
-        if correlation is not None:
-            properties.values[props.CORRELATION_DATA] = correlation
-        answer = Message(topic, payload, 0, False, properties, origin=self.client_id)
+        correlation = message.properties.get_bytes(props.CORRELATION_DATA)
+        answer = self._message(topic, body, with_correlation(given, correlation))
         waited_for = topic.startswith(REPLY_PREFIX) and bool(self.broker.router.replies)
         if waited_for or self._may(topic):
             self._route(answer, session, now)

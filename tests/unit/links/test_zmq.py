@@ -13,6 +13,10 @@ from midge.config.queue_settings import parse_queue
 from midge.limits import ZMTP_HANDSHAKE_S
 from midge.links import zmq as zmq_link
 from midge.links.zmq import REFUSE, Place, ZmqLink
+from midge.links.zmq_mapping import read_properties
+from midge.mqtt import properties as props
+from midge.mqtt.properties import Properties
+from midge.mqtt.property_codec import encode_publish_properties
 from midge.testing.pair import World
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
@@ -232,7 +236,7 @@ def test_a_reply_for_who_has_gone_is_an_acknowledgement_all_the_same() -> None:
 
 
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zmq_link, "ZMQ_REQUESTS_MAX", 2)
+    monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()
     asker = ZmqPeer(there, "DEALER")
     for name in (b"1", b"2", b"3"):
@@ -365,3 +369,59 @@ def test_properties_that_cannot_be_read_drop_the_message_and_no_other() -> None:
     assert queue is not None
     assert [item.message.payload for item in queue.peek(9)] == [b"2", b"3"]
     assert push.link.dropped == {"bad properties": 1}
+
+
+def test_properties_travel_with_requests_and_replies() -> None:
+    there = with_queue()
+    said = [("X-Midge-Properties", b"1")]
+    asker = ZmqPeer(there, "DEALER", metadata=said)
+    worker = ZmqPeer(there, "ROUTER", metadata=said)
+    question = Properties.of(
+        content_type="text", correlation_data=b"mine", user_property=[("a", "b")]
+    )
+    asker.send(b"1", b"", b"what?", encode_publish_properties(question, -1, (), 0))
+    (request,) = worker.received()
+    assert request[1:3] == [b"", b"what?"]
+    seen = read_properties(request[3])
+    assert seen is not None
+    assert seen.get_str(props.CONTENT_TYPE) == "text"
+    assert seen.user == [("a", "b")]
+    assert seen.get_bytes(props.CORRELATION_DATA) != b"mine"  # that is between us and the worker
+    answer = Properties.of(content_type="number", user_property=[("c", "d")])
+    worker.send(request[0], b"", b"7", encode_publish_properties(answer, -1, (), 0))
+    (reply,) = asker.received()
+    assert reply[:3] == [b"1", b"", b"7"]
+    assert read_properties(reply[3]) == Properties.of(
+        content_type="number", correlation_data=b"mine", user_property=[("c", "d")]
+    )
+
+
+def test_a_reply_with_bad_properties_acknowledges_nothing() -> None:
+    there = with_queue()
+    worker = ZmqPeer(there, "ROUTER", metadata=[("X-Midge-Properties", b"1")])
+    ZmqPeer(there, "PUSH").send(b"job")
+    (request,) = worker.received()
+    worker.send(request[0], b"", b"done", b"\xff\xff")
+    assert worker.link.dropped == {"bad properties": 1}
+    worker.send(request[0], b"", b"done", b"")
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert (queue.acknowledged, queue.in_flight) == (1, 0)
+
+
+def test_the_reply_of_a_worker_that_was_too_slow_is_not_sent_on() -> None:
+    there = with_queue("lease_s=5")
+    slow = ZmqPeer(there, "REP")
+    client = there.connect("c")
+    client.subscribe("answers")
+    wanted = Properties.of(response_topic="answers", correlation_data=b"1")
+    there.connect("p").publish("$queue/jobs", b"what?", 1, properties=wanted)
+    (had,) = slow.received()
+    other = ZmqPeer(there, "REP")
+    there.advance(6)
+    (request,) = other.received()
+    slow.send(had[0], b"", b"late")
+    other.send(request[0], b"", b"in time")
+    there.settle()
+    assert [one.payload for one in client.messages()] == [b"in time"]
+    assert slow.link.dropped == {"late reply": 1}
