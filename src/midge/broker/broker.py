@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.broker.control import QueueControl
+from midge.broker import control
 from midge.broker.deadlines import Deadlines
 from midge.broker.hooks import Hooks
 from midge.broker.metrics import Metrics
@@ -100,7 +100,7 @@ class Broker:
         self.router.authorizer = self.queues.authorizer = authorizer
         self.sessions = Sessions(self)
         self.fast_lane = True
-        self.router.subscriptions.add_control(QueueControl(self))
+        self.router.subscriptions.add_control(control.TOPIC, control.QueueControl(self))
 
     def set_rules(self, authenticator: Authenticator | None, authorizer: Authorizer | None) -> None:
         """Ask others from here on; what was remembered of the old rules is dropped.

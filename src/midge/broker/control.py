@@ -31,12 +31,13 @@ from __future__ import annotations
 import json
 from binascii import b2a_base64
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from midge.broker.delivery import Delivery
 from midge.broker.permission import may_get
 from midge.broker.pressure import Pressure
 from midge.broker.queues import QueueError
+from midge.broker.taker import Taker
 from midge.config.queue_settings import parse_settings
 from midge.errors import ConfigError, MidgeError
 from midge.limits import (
@@ -55,12 +56,12 @@ from midge.message import NEVER, Message
 from midge.topics.filters import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from midge.broker.broker import Broker
     from midge.broker.queue import Queue
     from midge.broker.queue_item import Item
-    from midge.broker.session import Session, Subscription
+    from midge.broker.session import Session
 
     Values = dict[str, object]
 
@@ -76,22 +77,13 @@ class _Fault(MidgeError):
     """A command that cannot be done; its text is the answer."""
 
 
-class QueueControl(Pressure):
-    """Takes what is published to the topic, as a queue would, and answers it.
+class QueueControl(Taker):
+    """Takes what is published to the topic, as a queue would, and answers it."""
 
-    Attributes:
-        name: what it is called among the queues that a topic has.
-        members: consumers, of which it has none.
-    """
-
-    __slots__ = ("_broker", "_now", "_requests", "name")
-
-    members: Sequence[Subscription] = ()
-    shares_runs: ClassVar[bool] = False
+    __slots__ = ("_broker", "_now", "_requests")
 
     def __init__(self, broker: Broker) -> None:
         super().__init__(broker.metrics, broker.crowd)
-        self.name = TOPIC
         self._broker = broker
         self._now = 0.0
         self._requests: deque[Iterator[None]] = deque()
@@ -108,10 +100,6 @@ class QueueControl(Pressure):
             if self._requests:
                 self._broker.deadlines.add(self)
         return None
-
-    def rejects(self) -> bool:
-        """Never: who asks too much is told so in the answer."""
-        return False
 
     def next_deadline(self) -> float | None:
         """Soon, where there is something to do; others have their turn before."""

@@ -27,8 +27,8 @@ from midge.mqtt.property_codec import decode_properties
 
 if TYPE_CHECKING:
     from midge.broker.pressure import Pressure
-    from midge.broker.queue import Queue
     from midge.broker.router import Router
+    from midge.broker.taker import Taker
     from midge.config.settings import Settings
 
 _NEW: Final = object()
@@ -63,7 +63,7 @@ class Receivers:
     def __init__(
         self,
         subscriptions: list[Subscription],
-        groups: list[Queue],
+        groups: list[Taker],
         identity: tuple[int, ...] = (),
         barred: frozenset[Session] = NOBODY,
     ) -> None:

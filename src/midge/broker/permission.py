@@ -21,8 +21,8 @@ from midge.topics.filters import queue_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from midge.broker.queue import Queue
     from midge.broker.session import Session, Subscription
+    from midge.broker.taker import Taker
     from midge.message import Message
 
 #: Nobody is barred, which is so for nearly all shared subscriptions.
@@ -68,7 +68,7 @@ def entitled(
     return [one for one in subscriptions if may_get(authorizer, one.session, topic)]
 
 
-def barred(authorizer: Authorizer, topic: str, groups: Iterable[Queue]) -> frozenset[Session]:
+def barred(authorizer: Authorizer, topic: str, groups: Iterable[Taker]) -> frozenset[Session]:
     """The members of shared subscriptions that must not be chosen for a topic."""
     return frozenset(
         member.session

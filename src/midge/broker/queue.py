@@ -18,7 +18,7 @@ Sans-I/O, and no ``Consumer`` is called back but to be given a message, or to be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from midge.broker.consumer import DONE, TAKEN, Consumer, Ring
 from midge.broker.queue_counters import QueueCounters
@@ -32,15 +32,13 @@ from midge.message import NEVER, Message
 from midge.store.base import HELD, QUEUED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from midge.auth.base import Pending
     from midge.broker.deadlines import Ticket
-    from midge.broker.link import Link
-    from midge.broker.plain_run import Run
     from midge.broker.pressure import Pressure
     from midge.broker.queues import Queues
-    from midge.broker.session import Session, Subscription
+    from midge.broker.session import Session
     from midge.store.base import DeliveryRow, MessageRow
 
 #: Between two slices of work, for whoever else has something to do.
@@ -102,14 +100,6 @@ class Queue(QueueCounters):
         self._not_before = 0.0
         self._changed = False
 
-    #: Whether it takes runs of plain packets, see :meth:`take_run`.
-    shares_runs: ClassVar[bool] = False
-
-    @property
-    def members(self) -> Sequence[Subscription]:
-        """Those whose rights depend on the topic of a message: nobody."""
-        return ()
-
     @property
     def consumers(self) -> list[Consumer]:
         """All consumers, in the order in which they came."""
@@ -157,12 +147,6 @@ class Queue(QueueCounters):
         else:
             self.put(message, now, *wishes(properties.user))
         return self if self.crowded and not self.stalled else None
-
-    def take_run(
-        self, run: Run, count: int, payload: int, version: int, link: Link, now: float
-    ) -> None:
-        """Plain packets were published to a topic of this queue; only where it shares runs."""
-        raise NotImplementedError
 
     def put(self, message: Message, now: float, priority: int = 0, delay_s: float = 0.0) -> bool:
         """Put a message in; false where there is no room for it and it is rejected.

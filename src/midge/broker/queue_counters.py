@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.broker.pressure import Pressure
+from midge.broker.taker import Taker
 
 if TYPE_CHECKING:
     from midge.broker.metrics import Metrics
+    from midge.broker.pressure import Pressure
 
 
-class QueueCounters(Pressure):
+class QueueCounters(Taker):
     """The part of a queue that counts.
 
     Attributes:

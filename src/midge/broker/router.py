@@ -15,6 +15,7 @@ from midge.broker.fanout import Fanout, Receivers
 from midge.broker.metrics import Metrics
 from midge.broker.permission import NOBODY, barred, entitled, identity_of, retained_for
 from midge.broker.prefixes import PrefixSubscriptions
+from midge.broker.queue import Queue
 from midge.broker.queues import Queues
 from midge.broker.retained import Retained
 from midge.broker.session import Session, Subscription
@@ -286,6 +287,13 @@ class Router:
         if session.key and self.journal is not None:
             self.journal.drop_subscription(session.key, filter)
         return True
+
+    def full_queue(self, topic: str) -> Queue | None:
+        """A queue that would reject what is published to ``topic``."""
+        for taker in self.receivers(topic).groups:
+            if isinstance(taker, Queue) and taker.rejects():
+                return taker
+        return None
 
     def restore(self, subscription: Subscription, now: float) -> None:
         """Take a subscription from the store."""

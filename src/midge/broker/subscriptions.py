@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from midge.broker.groups import Group
 from midge.broker.session import Session, Subscription
@@ -10,9 +10,9 @@ from midge.topics.filters import QUEUE_PREFIX, queue_name, split_shared
 from midge.topics.trie import FilterTree
 
 if TYPE_CHECKING:
-    from midge.broker.control import QueueControl
     from midge.broker.queue import Queue
     from midge.broker.queues import Queues
+    from midge.broker.taker import Taker
 
 
 class Subscriptions:
@@ -29,7 +29,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._tree: FilterTree[str, Subscription] = FilterTree()
-        self._groups: FilterTree[str, Queue] = FilterTree()
+        self._groups: FilterTree[str, Taker] = FilterTree()
         self.changed: list[str] = []
         self.count = 0
         self.fed_count = 0
@@ -98,10 +98,10 @@ class Subscriptions:
         self._groups.add(filter, QUEUE_PREFIX + queue.name, queue)
         self.changed.append(filter)
 
-    def add_control(self, control: QueueControl) -> None:
-        """Have what is published to its topic given to it, as if it were a queue."""
+    def add_control(self, name: str, control: Taker) -> None:
+        """Have what is published to the topic ``name`` given to it, as if it were a queue."""
         self.fed_count += 1
-        self._groups.add(control.name, control.name, cast("Queue", control))
+        self._groups.add(name, name, control)
 
     def remove_queue(self, filter: str, queue: Queue) -> None:
         """End that."""
@@ -165,7 +165,7 @@ class Subscriptions:
         """The ordinary subscriptions that a topic matches."""
         return self._tree.match(topic)
 
-    def match_groups(self, topic: str) -> list[Queue]:
+    def match_groups(self, topic: str) -> list[Taker]:
         """The groups of shared subscriptions, and the queues, that a topic matches."""
         if not self.shared_count and not self.fed_count:
             return []

@@ -611,8 +611,7 @@ class MqttLink(Link):
 
     def _is_rejected(self, packet: p.Publish, session: Session) -> bool:
         """Whether a full queue rejects a publish: with a reason, or by letting the client wait."""
-        receivers = self.broker.router.receivers(packet.topic)
-        queue = next((one for one in receivers.groups if one.rejects()), None)
+        queue = self.broker.router.full_queue(packet.topic)
         if queue is None:
             return False
         queue.rejected += 1

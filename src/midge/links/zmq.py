@@ -37,6 +37,7 @@ from midge.auth.base import (
 )
 from midge.broker.link import Endpoint, Link
 from midge.broker.permission import why_not_get
+from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
 from midge.broker.router import REPLY_PREFIX
 from midge.broker.session import Session
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
 
     from midge.broker.broker import Broker
     from midge.broker.deadlines import Ticket
-    from midge.broker.queue import Queue
     from midge.config.settings import ListenerSettings
     from midge.zmtp.settings import Settings
 
@@ -612,7 +612,7 @@ class ZmqLink(Link):
     def _route(self, message: Message, session: Session, now: float) -> None:
         """Give a message that may be published to the router, once there is room for it."""
         broker = self.broker
-        queue = None if not broker.queues.full else self._full_queue(message.topic)
+        queue = None if not broker.queues.full else broker.router.full_queue(message.topic)
         if queue is not None:
             self.wait_for(
                 queue.wait_for_room(), lambda made, now: self._route(message, session, now)
@@ -628,10 +628,6 @@ class ZmqLink(Link):
         broker.router.publish(message, session, now)
         if broker.router.crowded is not None:
             self.hold(broker.router.crowded)
-
-    def _full_queue(self, topic: str) -> Queue | None:
-        groups = self.broker.router.receivers(topic).groups
-        return next((one for one in groups if one.rejects()), None)
 
     def _put(self, item: Received, session: Session, now: float) -> None:
         """A message of a PUSH."""

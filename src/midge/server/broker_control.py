@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from midge import __version__
 from midge.broker import control
 from midge.broker.pressure import Pressure
+from midge.broker.taker import Taker
 from midge.errors import MidgeError
 from midge.limits import (
     CONTROL_COMMANDS_MAX,
@@ -30,10 +31,10 @@ from midge.limits import (
 from midge.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from midge.broker.broker import Broker
-    from midge.broker.session import Session, Subscription
+    from midge.broker.session import Session
     from midge.config.security import SecuritySettings
     from midge.server.listeners import Listeners
     from midge.server.logs import Log
@@ -50,21 +51,13 @@ class _Fault(MidgeError):
     """A request that cannot be done; its text is the answer."""
 
 
-class BrokerControl(Pressure):
-    """Takes what is published to the topic, as a queue would, and answers it.
+class BrokerControl(Taker):
+    """Takes what is published to the topic, as a queue would, and answers it."""
 
-    Attributes:
-        name: what it is called among the queues that a topic has.
-        members: consumers, of which it has none.
-    """
-
-    __slots__ = ("_broker", "_listeners", "_log", "name")
-
-    members: Sequence[Subscription] = ()
+    __slots__ = ("_broker", "_listeners", "_log")
 
     def __init__(self, broker: Broker, listeners: Listeners, log: Log) -> None:
         super().__init__(broker.metrics, broker.crowd)
-        self.name = TOPIC
         self._broker = broker
         self._listeners = listeners
         self._log = log
@@ -77,10 +70,6 @@ class BrokerControl(Pressure):
             answer = Message(RESPONSE, text.encode("utf-8", "replace"))
             self._broker.router.publish(answer, None, now)
         return None
-
-    def rejects(self) -> bool:
-        """Never: what is wrong is told in the answer."""
-        return False
 
     def _handle(self, message: Message) -> list[Values]:
         try:

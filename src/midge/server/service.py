@@ -11,15 +11,14 @@ import contextlib
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from midge import __version__
 from midge.clock import SystemClock
 from midge.errors import ConfigError
 from midge.limits import SLICE_ENTRIES, STOP_TIMEOUT_S, TLS_LOOK_S
+from midge.server import broker_control, signals
 from midge.server import log_lines as lines
-from midge.server import signals
-from midge.server.broker_control import BrokerControl
 from midge.server.log_sinks import TopicSink
 from midge.server.logs import Log, open_sinks, types_of
 from midge.server.loop_errors import LoopErrors
@@ -36,7 +35,6 @@ from midge.server.web import Web
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from midge.broker.control import QueueControl
     from midge.config.settings import Configuration
     from midge.server.listeners import Listeners
 
@@ -114,8 +112,8 @@ class Service:
         self.upkeep = Upkeep(self.server, loop, clock, log)
         self._web = Web(self.server, loop, listeners, lines.version(__version__))
         listeners.web = self._web
-        control = BrokerControl(self.server.broker, listeners, log)
-        self.server.broker.router.subscriptions.add_control(cast("QueueControl", control))
+        orders = broker_control.BrokerControl(self.server.broker, listeners, log)
+        self.server.broker.router.subscriptions.add_control(broker_control.TOPIC, orders)
         loop.set_exception_handler(LoopErrors(log))
 
     # -- from beginning to end -----------------------------------------------------------------
