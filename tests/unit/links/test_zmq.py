@@ -318,6 +318,8 @@ def test_whatever_comes_in_whatever_chunks_the_broker_lives_on_and_counts_all(
     dropped = sum(peer.link.dropped.values())
     queue = there.broker.queues.get("jobs")
     assert queue is not None
+    if kind in ("SUB", "XSUB"):  # what begins so is a subscription in its older form
+        messages = [one for one in messages if len(one) > 1 or one[0][:1] not in (b"\0", b"\1")]
     assert received >= len(messages)
     if kind in ("PUSH", "REQ", "DEALER"):
         assert queue.put_count + dropped == received
