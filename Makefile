@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint format bench crash spec clean
+.PHONY: help setup run test lint format bench crash compiled test-compiled spec clean
 
 help:
 	@echo "make run     set up and start the broker with the embedded defaults"
@@ -12,6 +12,8 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against the brokers on this machine"
 	@echo "make crash   kill a broker, take its power away; look whether it keeps what it promised"
+	@echo "make compiled  build it with the path of a message compiled, in build/compiled"
+	@echo "make test-compiled  build that, and run the tests with real clients against it"
 	@echo "make spec    which statements of the MQTT standards have a test"
 	@echo "make setup   everything that the others need, in $(VENV)"
 	@echo "make format  let ruff lay out the code"
@@ -45,6 +47,15 @@ bench: $(READY)
 crash: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200
 	$(BIN)/python -m tests.disk.losses 20
+
+compiled: $(READY)
+	MIDGE_COMPILE=1 $(BIN)/python -m pip install -q --no-build-isolation --no-deps --upgrade \
+		--target build/compiled .
+	PYTHONPATH=build/compiled $(BIN)/python -P -m midge --version
+
+test-compiled: compiled
+	MIDGE_TEST_BROKER="env PYTHONPATH=$(CURDIR)/build/compiled $(CURDIR)/$(BIN)/python -P -m midge broker" \
+		$(BIN)/python -m pytest -q tests/interop tests/faces --ignore=tests/faces/zmq
 
 spec: $(READY)
 	$(BIN)/python -m tests.conformance.report

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from midge.broker.link import Link
 from midge.broker.session import Session
+from midge.compiled import mypyc_attr
 from midge.mqtt.packets import Connect, Packet
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Hooks:
     """The onlooker's side of the broker.
 

@@ -102,15 +102,23 @@ class Metrics:
     def dropped(self) -> dict[str, int]:
         """Messages not delivered, by cause."""
         return {
-            name.removeprefix("dropped_"): getattr(self, name)
-            for name in self.__slots__
-            if name.startswith("dropped_")
+            "dead": self.dropped_dead,
+            "expired": self.dropped_expired,
+            "forbidden": self.dropped_forbidden,
+            "memory": self.dropped_memory,
+            "no_member": self.dropped_no_member,
+            "queue_full": self.dropped_queue_full,
+            "session_end": self.dropped_session_end,
+            "slow": self.dropped_slow,
+            "too_large": self.dropped_too_large,
         }
 
     def refused(self) -> dict[str, int]:
         """Connections, clients and messages that were refused, by cause."""
         return {
-            name.removeprefix("refused_"): getattr(self, name)
-            for name in self.__slots__
-            if name.startswith("refused_")
+            "clients": self.refused_clients,
+            "connections": self.refused_connections,
+            "memory": self.refused_memory,
+            "publishes": self.refused_publishes,
+            "rate": self.refused_rate,
         }

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midge.compiled import mypyc_attr
+
 if TYPE_CHECKING:
     from midge.broker.link import Link
     from midge.broker.metrics import Metrics
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pressure:
     """What an outbox and a queue have in common.
 

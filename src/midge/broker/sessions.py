@@ -191,11 +191,11 @@ class Sessions:
     def end_of(self, session: Session, now: float) -> float:
         """When a session ends whose client is gone since ``now``."""
         cap = self._broker.settings.persistent_client_expiration_s
-        expiry_s: float = session.expiry_s
+        expiry_s = float(session.expiry_s)
         if expiry_s == EXPIRES_NEVER:
             expiry_s = NEVER
         if cap and expiry_s > cap:
-            expiry_s = cap
+            expiry_s = float(cap)
         return now + expiry_s
 
     def end(self, session: Session, now: float) -> None:

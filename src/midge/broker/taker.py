@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from midge.broker.pressure import Pressure
+from midge.compiled import mypyc_attr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from midge.message import Message
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Taker(Pressure):
     """Stands among the receivers of a topic in a place of its own."""
 

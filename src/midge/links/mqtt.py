@@ -32,6 +32,7 @@ from midge.broker.plain_run import PLAIN_BYTES_MAX
 from midge.broker.queues import QueueError
 from midge.broker.rates import Bucket
 from midge.broker.router import REPLY_PREFIX
+from midge.compiled import mypyc_attr
 from midge.errors import ProtocolError
 from midge.limits import LINK_TOPICS_MAX, RETAINED_OWED_MAX, SUBSCRIPTIONS_MAX
 from midge.links import mqtt_connect
@@ -62,6 +63,7 @@ _ID_NOT_FOUND: Final = 0x92
 _NO_SUBSCRIBERS: Final = 0x10
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MqttLink(Link):
     """One client's connection.
 

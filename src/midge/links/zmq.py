@@ -41,6 +41,7 @@ from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
 from midge.broker.router import REPLY_PREFIX
 from midge.broker.session import Session
+from midge.compiled import mypyc_attr
 from midge.config.settings import anonymous_allowed
 from midge.errors import MidgeError
 from midge.limits import SUBSCRIPTIONS_MAX
@@ -109,6 +110,7 @@ class Place:
         self.users_by_key = {} if users_by_key is None else users_by_key
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ZmqLink(Link):
     """One ZeroMQ peer.
 

@@ -1,0 +1,25 @@
+"""The modules on the path of a message may be compiled: what the compiler has to be told.
+
+``make compiled`` builds the package with those modules compiled by mypyc; the same source runs
+without. A compiled class cannot be the base of one that is not, unless it says so with the
+decorator here: that costs its methods a little speed, so only those say it that need it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_extensions import mypyc_attr as mypyc_attr
+else:
+
+    def mypyc_attr(**attributes):
+        """Tell the compiler something about a class; nothing happens without it."""
+        return lambda decorated: decorated
+
+
+def is_compiled() -> bool:
+    """Whether the modules on the path of a message are compiled here."""
+    names = os.listdir(os.path.join(os.path.dirname(__file__), "mqtt"))
+    return any(name.startswith("decode.") and name.endswith((".so", ".pyd")) for name in names)

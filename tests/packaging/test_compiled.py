@@ -1,0 +1,67 @@
+"""What is compiled, and that a package says whether it is. (``make test-compiled`` compiles it.)"""
+
+from __future__ import annotations
+
+import importlib
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+from unittest import mock
+
+from midge import compiled
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def sources() -> list[str]:
+    """The modules that setup.py compiles."""
+    with mock.patch("setuptools.setup"), mock.patch.dict("os.environ", {"MIDGE_COMPILE": ""}):
+        found = runpy.run_path(str(ROOT / "setup.py"))["sources"]
+    return cast("Callable[[], list[str]]", found)()
+
+
+def test_the_path_of_a_message_is_compiled() -> None:
+    names = {Path(one).relative_to("src").as_posix() for one in sources()}
+    assert all((ROOT / "src" / one).is_file() for one in names)
+    assert {
+        "midge/mqtt/decode.py",
+        "midge/topics/trie.py",
+        "midge/broker/fanout.py",
+        "midge/broker/outbox.py",
+        "midge/broker/queue.py",
+        "midge/links/mqtt.py",
+    } <= names
+
+
+def test_what_derives_from_a_compiled_class_is_compiled_too_or_the_class_allows_it() -> None:
+    inside = {Path(one).relative_to("src").with_suffix("").as_posix() for one in sources()}
+    names = {one.replace("/", ".") for one in inside}
+    allowed = {"Link", "Hooks", "Pressure", "Taker", "MqttLink", "ZmqLink"}
+    for name in names:
+        importlib.import_module(name)
+    outside = [
+        module
+        for path in sorted((ROOT / "src").rglob("server/*.py"))
+        for module in [".".join(path.relative_to(ROOT / "src").with_suffix("").parts)]
+        if module not in names and path.stem != "__init__"
+    ]
+    for name in outside:
+        module = importlib.import_module(name)
+        for found in vars(module).values():
+            if isinstance(found, type) and found.__module__ == name:
+                bases = {base for base in found.__mro__[1:] if base.__module__ in names}
+                assert {base.__name__ for base in bases} <= allowed, found
+
+
+def test_a_package_says_whether_it_is_compiled(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "midge", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith(" (pure Python)\n")
+    (tmp_path / "mqtt").mkdir()
+    with mock.patch.object(compiled, "__file__", str(tmp_path / "compiled.py")):
+        assert not compiled.is_compiled()
+        (tmp_path / "mqtt" / "decode.cpython-311-x86_64-linux-gnu.so").touch()
+        assert compiled.is_compiled()
