@@ -113,6 +113,10 @@ def main(words: Sequence[str] | None = None) -> int:
         from bench import durable
 
         return durable.main(given[1:])
+    if given[:1] == ["proxy"]:
+        from bench import zmq_proxy
+
+        return zmq_proxy.main(given[1:])
     if given[:1] == ["queues"]:
         given = ["--only", "shared group", "--only", "named queue", *given[1:]]
     options = parse(given)
