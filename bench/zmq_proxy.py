@@ -1,9 +1,9 @@
-"""What stands between PUSH and PULL: midge's queue, or a proxy of libzmq? ``python -m bench proxy``.
+"""What stands between PUSH and PULL: a queue of midge, or a proxy of libzmq? ``-m bench proxy``.
 
-Producers and workers are libzmq's sockets, in processes of their own, the same for both. Measured is
-the CPU time of what stands between them, for each message that has arrived; workers check that every
-message comes once, and in order where there is one of them. The proxy keeps nothing and knows
-nothing of its workers; midge's queue counts, limits, and gives the next message to who is free.
+Producers and workers are libzmq's sockets, in processes of their own, the same for both. Measured
+is the CPU time of what stands between them, for each message that has arrived; workers check that
+every message comes once, and in order where there is one of them. The proxy keeps nothing and knows
+nothing of its workers; a queue counts, limits, and gives the next message to who is free.
 """
 
 from __future__ import annotations
