@@ -7,7 +7,6 @@ decorator here: that costs its methods a little speed, so only those say it that
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,9 +16,3 @@ else:
     def mypyc_attr(**attributes):
         """Tell the compiler something about a class; nothing happens without it."""
         return lambda decorated: decorated
-
-
-def is_compiled() -> bool:
-    """Whether the modules on the path of a message are compiled here."""
-    names = os.listdir(os.path.join(os.path.dirname(__file__), "mqtt"))
-    return any(name.startswith("decode.") and name.endswith((".so", ".pyd")) for name in names)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import cast
 from unittest import mock
 
-from midge import compiled
+import midge
+from midge.cli import version
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -61,7 +62,7 @@ def test_a_package_says_whether_it_is_compiled(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.endswith(" (pure Python)\n")
     (tmp_path / "mqtt").mkdir()
-    with mock.patch.object(compiled, "__file__", str(tmp_path / "compiled.py")):
-        assert not compiled.is_compiled()
+    with mock.patch.object(midge, "__file__", str(tmp_path / "__init__.py")):
+        assert not version.is_compiled()
         (tmp_path / "mqtt" / "decode.cpython-311-x86_64-linux-gnu.so").touch()
-        assert compiled.is_compiled()
+        assert version.is_compiled()

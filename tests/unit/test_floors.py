@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"auth", "store", "config"},
     {"mqtt", "zmtp"},
     {"topics"},
-    {"message", "errors", "limits", "clock", "__init__"},
+    {"message", "errors", "limits", "clock", "compiled", "__init__"},
 ]
 #: The first floor that does no I/O.
 PURE_FROM = 5

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from midge import __version__
-from midge.compiled import is_compiled
+import os
+
+import midge
 
 
 def version_line() -> str:
     """What ``--version`` prints."""
-    return f"midge version {__version__} ({'compiled' if is_compiled() else 'pure Python'})"
+    return f"midge version {midge.__version__} ({'compiled' if is_compiled() else 'pure Python'})"
+
+
+def is_compiled() -> bool:
+    """Whether the modules on the path of a message are compiled here."""
+    names = os.listdir(os.path.join(os.path.dirname(midge.__file__), "mqtt"))
+    return any(name.startswith("decode.") and name.endswith((".so", ".pyd")) for name in names)
