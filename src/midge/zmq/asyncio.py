@@ -2,7 +2,8 @@
 
 The socket's own epoll is one descriptor of the running loop, whichever that is, asyncio's own or
 uvloop: when it is readable the socket runs, in the loop's turn. What can be done at once is done at
-once, and gives a future that is done; a receive that finds something costs no turn of the loop.
+once, and gives a future that is done (:mod:`midge.zmq.ready`); a receive that finds something costs
+no turn of the loop.
 
 A cancelled receive has taken no message. A socket that was made or bound while no loop ran is
 looked after by the context's thread until it is first used in one.
@@ -17,13 +18,13 @@ import warnings
 from asyncio import Future
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from threading import get_ident
 from typing import Any, cast
 
 import midge.zmq as _zmq
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import Errno, Flag, PollEvent
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
+from midge.zmq.ready import Ready
 
 _MORE = int(Flag.SNDMORE)
 _DONTWAIT = int(Flag.DONTWAIT)
@@ -53,10 +54,12 @@ class _Waiter:
 class Socket(_zmq.Socket["Future[Any]"]):
     """A socket whose send, receive and poll give futures."""
 
+    # See SocketBase.
+    __slots__ = ("_done", "_is_running", "_kicked", "_loop", "_receivers", "_senders")
+
     _loop: asyncio.AbstractEventLoop | None
-    # Whether that loop runs, in which thread: to ask which loop runs costs a system call.
+    # Whether that loop runs: to ask which one does costs a system call.
     _is_running: Callable[[], bool]
-    _thread: int
     _watched_fd: int
     _receivers: deque[_Waiter]
     _senders: deque[_Waiter]
@@ -89,7 +92,6 @@ class Socket(_zmq.Socket["Future[Any]"]):
         self._shadow_sock = _from_socket or self
         self._loop = None
         self._is_running = _never
-        self._thread = 0
         self._watched_fd = -1
         self._receivers = deque()
         self._senders = deque()
@@ -136,7 +138,6 @@ class Socket(_zmq.Socket["Future[Any]"]):
             blocking.leave_thread()
         self._loop = loop
         self._is_running = loop.is_running
-        self._thread = get_ident()
         self._watched_fd = blocking.reactor.fd
         loop.add_reader(self._watched_fd, self._run)
         done: Future[None] = loop.create_future()
@@ -263,21 +264,21 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """Receive one part of a message; a future of it. See :meth:`midge.zmq.Socket.recv`."""
-        inbox = self._inbox
-        if (
-            inbox
-            and type(inbox[0]) is bytes
-            and copy
-            and not self._more
-            and not self._receivers
-            and self._is_running()
-            and self._thread == get_ident()
-        ):
-            if self._rcvmore:  # to set it goes through __setattr__, which costs more than the rest
-                self._rcvmore = False
-            future: Future[Any] = Future(loop=self._loop)
-            future.set_result(inbox.popleft())
-            return future
+        is_running = self._is_running
+        if copy and not self._rcvmore and not self._receivers and is_running():
+            try:
+                item = self._inbox.popleft()
+            except IndexError:
+                return self._receive_part(flags, copy)
+            if type(item) is bytes:
+                ready = Ready()
+                ready.value = item
+                return ready
+            self._inbox.appendleft(item)
+        return self._receive_part(flags, copy)
+
+    def _receive_part(self, flags: int, copy: bool) -> Future[Any]:
+        # Not in ``recv`` itself: what a lambda there refers to would cost every message.
         return self._receive(lambda: self._take_part(_DONTWAIT, copy), flags)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
@@ -360,7 +361,7 @@ class Socket(_zmq.Socket["Future[Any]"]):
         group: str | None = None,
     ) -> Any:
         """Send one part of a message; a future that is done when it was taken."""
-        blocking = self._blocking
+        is_running = self._is_running
         if (
             type(data) is bytes
             and not flags
@@ -368,9 +369,9 @@ class Socket(_zmq.Socket["Future[Any]"]):
             and not self._parts
             and not self._single
             and not self._senders
-            and self._is_running()
-            and self._thread == get_ident()
+            and is_running()
         ):
+            blocking = self._blocking
             credit = blocking.credit
             if credit > 0:
                 blocking.credit = credit - 1
@@ -384,6 +385,17 @@ class Socket(_zmq.Socket["Future[Any]"]):
                     return self._done
             except SocketError as error:
                 return self._refused(error)
+        return self._send_part(data, flags, copy, track, routing_id, group)
+
+    def _send_part(
+        self,
+        data: Any,
+        flags: int,
+        copy: bool,
+        track: bool,
+        routing_id: int | None,
+        group: str | None,
+    ) -> Future[Any]:
         if flags & _MORE or self._single:
             return self._send_now(
                 lambda: self._put_part_of(

@@ -68,6 +68,9 @@ class SocketBase(AttributeSetter):
         copy_threshold: buffers smaller than this are copied, whatever ``copy`` says.
     """
 
+    # What every message asks for, where it is found quickest.
+    __slots__ = ("_blocking", "_inbox", "_more", "_parts", "_rcvmore", "_single")
+
     context: Context[Any]
     type: SocketType
     copy_threshold: int
