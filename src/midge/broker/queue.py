@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Between two slices of work, for whoever else has something to do.
 _STEP_S: Final = 0.01
+#: So many who wait for room are kept without looking whether they still do.
+_ROOM_MIN: Final = 1024
 
 
 class Queue(QueueCounters):
@@ -67,6 +69,7 @@ class Queue(QueueCounters):
         "_due",
         "_not_before",
         "_room",
+        "_room_max",
         "_ticket",
         "closed",
         "given",
@@ -95,6 +98,7 @@ class Queue(QueueCounters):
         self.given = 0
         self.closed = False
         self._room: list[Pending] = []
+        self._room_max = _ROOM_MIN
         self._ticket: Ticket | None = None
         self._due = NEVER  # when the ticket comes up
         self._not_before = 0.0
@@ -275,6 +279,10 @@ class Queue(QueueCounters):
 
     def wait_for_room(self) -> Pending:
         """Something to wait for: the queue is no longer full."""
+        if len(self._room) >= self._room_max:
+            # While the queue is full clients come and go, each leaving one behind.
+            self._room = [one for one in self._room if one.is_awaited()]
+            self._room_max = max(_ROOM_MIN, 2 * len(self._room))
         pending = self.queues.new_pending()
         self._room.append(pending)
         return pending

@@ -426,13 +426,10 @@ class MqttLink(Link):
         if packet.retain and not broker.settings.retain_available:
             self.fail(int(Reason.RETAIN_NOT_SUPPORTED), "retain is not available", now)
             return
-        if qos == 2:
-            if not session.incoming.take(packet.packet_id):
-                # It was had, and passed on, before.
-                self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
-                return
-            if session.key:
-                self._journal().take_incoming(session.key, packet.packet_id)
+        if qos == 2 and packet.packet_id in session.incoming:
+            # It was had, and passed on, before.
+            self._ack_when_safe(p.PUBREC, packet.packet_id, 0, bool(session.key))
+            return
         if self._asked or (packet.topic[0] == "$" and packet.topic not in broker.queues.topics):
             reason, text = self._refusal(packet)
             if reason:
@@ -523,7 +520,12 @@ class MqttLink(Link):
                 return
         if qos and self.broker.queues.full and self._is_rejected(packet, session):
             return
+        if qos == 2:
+            # Not before: a client that leaves while it waits for leave or room sends it again.
+            self._take_incoming(packet, session)
         message = self._message(packet, now)
+        keeper = self.broker.keeper
+        noted = 0 if keeper is None else keeper.journal.next_seq
         matched = router.publish(message, session, now)
         if router.crowded is not None:
             self.hold(router.crowded)
@@ -532,9 +534,22 @@ class MqttLink(Link):
                 p.PUBACK if qos == 1 else p.PUBREC,
                 packet.packet_id,
                 0 if matched else _NO_SUBSCRIBERS,
-                # A topic that is retained no more has to be safe as well.
-                bool(message.stored or packet.retain or (qos == 2 and session.key)),
+                # A topic that is retained no more has to be safe as well. (What is kept may be
+                # a copy of the message, so its number says nothing. Orders have answers.)
+                packet.retain
+                or (qos == 2 and session.key > 0)
+                or (
+                    keeper is not None
+                    and keeper.journal.next_seq != noted
+                    and packet.topic != _CONTROL
+                ),
             )
+
+    def _take_incoming(self, packet: p.Publish, session: Session) -> None:
+        """Note that a QoS 2 message was had: it may come again until its PUBREL does."""
+        session.incoming.take(packet.packet_id)
+        if session.key:
+            self._journal().take_incoming(session.key, packet.packet_id)
 
     def _message(self, packet: p.Publish, now: float) -> Message:
         properties = packet.properties
@@ -582,10 +597,8 @@ class MqttLink(Link):
         if packet.qos == 1:
             self._ack(p.PUBACK, packet.packet_id, reason)
         elif packet.qos == 2:
-            if reason:
-                session.incoming.release(packet.packet_id)
-                if session.key:
-                    self._journal().release_incoming(session.key, packet.packet_id)
+            if not reason:
+                self._take_incoming(packet, session)
             self._ack(p.PUBREC, packet.packet_id, reason)
 
     def _ack(self, packet_type: int, packet_id: int, reason: int) -> None:

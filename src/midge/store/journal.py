@@ -8,8 +8,9 @@ Batches are numbered. Whoever must not say something before it is safe (the ackn
 message) remembers :attr:`Journal.number` and says it when :attr:`Journal.safe` has reached it.
 
 A message has a number in the store, ``Message.stored``, from the moment when the first lasting
-session waits for it. The number is good while the message is given to its receivers and while it is
-retained, so that it is stored once for all of them; how many wait for it is counted in the store.
+session waits for it. The number is good until the end of the batch, so for all receivers that it is
+given to, and while it is retained: it is stored once for all of them. How many wait for it is
+counted in the store.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ class Journal:
         changes: those of the batch that is being collected.
         number: of that batch.
         safe: all batches up to this one are on the disk.
+        next_seq: the number of the next delivery; it rises with each that is noted.
         failing: the store cannot write at present: no promise can be made.
         offset_s: what must be added to a time on the broker's clock to have seconds since 1970;
             set by the shell.
@@ -125,10 +127,10 @@ class Journal:
     __slots__ = (
         "_fresh",
         "_next_message",
-        "_next_seq",
         "_next_session",
         "changes",
         "failing",
+        "next_seq",
         "number",
         "offset_s",
         "safe",
@@ -144,17 +146,29 @@ class Journal:
         self._fresh: dict[int, Message] = {}
         self._next_session = 1 if contents is None else contents.next_session
         self._next_message = 1 if contents is None else contents.next_message
-        self._next_seq = 1 if contents is None else contents.next_seq
+        self.next_seq = 1 if contents is None else contents.next_seq
 
     def take(self) -> tuple[int, Changes]:
         """The batch that was collected, and its number; the next one begins."""
         self._strip_ended()
         taken = self.number, self.changes
-        self.changes.counters = self._next_session, self._next_message, self._next_seq
+        self.changes.counters = self._next_session, self._next_message, self.next_seq
         self.number += 1
+        self._forget_numbers()
         self.changes = Changes()
         self._fresh = {}
         return taken
+
+    def _forget_numbers(self) -> None:
+        """Take the numbers off the messages of this batch, but for those that are retained.
+
+        When all who wait for one have had it, it is gone from the store, and there is nobody to
+        tell its message. Who needs it later, from another place than the store, stores it anew.
+        """
+        retained = set(self.changes.retained.values())
+        for number, message in self._fresh.items():
+            if number not in retained and message.stored == number:
+                message.stored = 0
 
     def _strip_ended(self) -> None:
         """Take out what a session that ended in this batch has left in it.
@@ -242,8 +256,8 @@ class Journal:
         """A message waits for a session, or was sent to it; returns the number of the delivery."""
         number = message.stored or self._keep_message(message)
         self._refer(number, 1)
-        seq = self._next_seq
-        self._next_seq = seq + 1
+        seq = self.next_seq
+        self.next_seq = seq + 1
         named = ",".join(map(str, ids)) if ids else ""
         self.changes.deliveries[seq] = DeliveryRow(
             session, seq, number, qos, retain, named, packet_id, state
@@ -273,10 +287,7 @@ class Journal:
 
     def _keep_message(self, message: Message) -> int:
         number = self._next_message
-        self._next_message = number + 1
-        message.stored = number
-        self._fresh[number] = message
-        self.changes.messages[number] = MessageRow(
+        row = MessageRow(
             number,
             message.topic,
             message.payload,
@@ -286,6 +297,10 @@ class Journal:
             self._wall(message.expires_at),
             message.origin,
         )
+        self._next_message = number + 1
+        self.changes.messages[number] = row
+        self._fresh[number] = message
+        message.stored = number
         return number
 
     def _refer(self, message: int, by: int) -> None:
@@ -321,8 +336,8 @@ class Journal:
         """
         number = message.stored or self._keep_message(message)
         self._refer(number, 1)
-        seq = self._next_seq
-        self._next_seq = seq + 1
+        seq = self.next_seq
+        self.next_seq = seq + 1
         when = ready_at + self.offset_s if ready_at else None
         self.changes.deliveries[seq] = DeliveryRow(
             key, seq, number, message.qos, False, "", 0, state, priority, when

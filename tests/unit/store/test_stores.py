@@ -221,11 +221,12 @@ def test_a_message_for_many_sessions_is_stored_once(tmp_path: Path) -> None:
     message = Message("t", b"x" * 100, 1)
     keys = [journal.new_session() for _ in range(50)]
     seqs = [journal.queue(key, message, 1, False, ()) for key in keys]
+    number = message.stored
     committed(store, journal)
     count = "SELECT count(*), max(refs) FROM message"
     assert store._writer.execute(count).fetchone() == (1, 50)
     for key, seq in zip(keys, seqs, strict=True):
-        journal.done(key, seq, message.stored)
+        journal.done(key, seq, number)
     committed(store, journal)
     assert store._writer.execute(count).fetchone() == (0, None)
     store.close()

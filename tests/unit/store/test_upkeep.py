@@ -168,11 +168,12 @@ def test_compacting_gives_space_back_while_the_store_is_open(tmp_path: Path) -> 
     key = journal.new_session()
     messages = [Message("t", b"x" * 1000, 1) for _ in range(2000)]
     seqs = [journal.queue(key, message, 1, False, ()) for message in messages]
+    numbers = [message.stored for message in messages]
     for _ in running.write(journal.take()[1]):
         pass
     running.commit()
-    for seq, message in zip(seqs, messages, strict=True):
-        journal.done(key, seq, message.stored)
+    for seq, number in zip(seqs, numbers, strict=True):
+        journal.done(key, seq, number)
     for _ in running.write(journal.take()[1]):
         pass
     running.commit()

@@ -1,0 +1,162 @@
+"""What was acknowledged is kept: the ways by which it could be promised too early, or forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from midge.auth.base import ALLOWED, PUBLISH, Authorizer, Decision, Identity, Pending
+from midge.config.queue_settings import QueueSettings
+from midge.message import Message
+from midge.mqtt import packets as p
+from midge.mqtt.properties import Properties
+from midge.store.journal import Journal
+from midge.store.memory import MemoryStore
+from midge.testing.pair import Peer, World
+
+
+def lasting(world: World, client_id: str, version: int = 5) -> Peer:
+    """A client whose session lasts."""
+    properties = Properties.of(session_expiry_interval=1000) if version == 5 else None
+    return world.connect(client_id, version=version, clean_start=False, properties=properties)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(store=MemoryStore())
+
+
+# -- acknowledged too early ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_a_message_for_a_queue_with_an_age_limit_waits_for_the_disk(world: World, qos: int) -> None:
+    # The queue keeps a copy of it, with another expiry.
+    world.broker.queues.create("jobs", QueueSettings(age_max_s=100.0))
+    publisher = world.connect("p")
+    world.committing = False
+    publisher.send(p.Publish("$queue/jobs", b"x", qos, packet_id=1))
+    publisher.expect_nothing()
+    world.committing = True
+    world.settle()
+    publisher.expect(p.Puback if qos == 1 else p.Pubrec)
+
+
+# -- taken for a duplicate of what was never passed on ---------------------------------------------
+
+
+class Slow(Authorizer):
+    """Rules that take their time."""
+
+    def __init__(self) -> None:
+        self.asked: list[Pending] = []
+
+    def authorize(self, client: Identity, action: str, topic: str) -> Decision:
+        if topic != "t" or action != PUBLISH:
+            return ALLOWED
+        self.asked.append(Pending())
+        return self.asked[-1]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_publisher_that_left_before_it_was_decided_sends_again_what_counts(
+    world: World, version: int
+) -> None:
+    rules = Slow()
+    world.broker.set_rules(None, rules)
+    reader = world.connect("r")
+    reader.subscribe("t", 2)
+    publisher = lasting(world, "p", version)
+    publisher.send(p.Publish("t", b"x", 2, packet_id=1))
+    publisher.drop()
+    again = lasting(world, "p", version)
+    again.send(p.Publish("t", b"x", 2, dup=True, packet_id=1))
+    again.expect_nothing()
+    rules.asked[-1].settle(ALLOWED, world.clock.now())
+    world.settle()
+    assert again.expect(p.Pubrec).reason == 0
+    again.send(p.Pubrel(1))
+    again.expect(p.Pubcomp)
+    assert [one.payload for one in reader.messages()] == [b"x"]
+
+
+def test_a_publisher_that_left_a_full_queue_sends_again_what_counts(world: World) -> None:
+    world.broker.queues.create("jobs", QueueSettings(messages_max=1, full="reject"))
+    world.connect("q").publish("$queue/jobs", b"first", 1)
+    publisher = lasting(world, "p", 4)
+    publisher.send(p.Publish("$queue/jobs", b"second", 2, packet_id=1))
+    publisher.expect_nothing()
+    publisher.drop()
+    worker = world.connect("w")
+    worker.subscribe("$queue/jobs", 1)
+    assert [one.payload for one in worker.messages()] == [b"first"]
+    again = lasting(world, "p", 4)
+    again.send(p.Publish("$queue/jobs", b"second", 2, dup=True, packet_id=1))
+    again.expect(p.Pubrec)
+    assert [one.payload for one in worker.messages()] == [b"second"]
+
+
+def test_those_who_waited_for_room_and_left_are_forgotten(world: World) -> None:
+    world.broker.queues.create("jobs", QueueSettings(messages_max=1, full="reject"))
+    world.connect("q").publish("$queue/jobs", b"first", 1)
+    for _ in range(2500):
+        publisher = world.connect("p", version=4)
+        publisher.send(p.Publish("$queue/jobs", b"x", 1, packet_id=1))
+        publisher.drop()
+    queue = world.broker.queues.need("jobs")
+    assert len(queue._room) <= 1025
+
+
+# -- numbers of messages that are in the store no more ---------------------------------------------
+
+
+def test_a_message_has_no_number_once_its_batch_was_taken_unless_it_is_retained() -> None:
+    journal = Journal()
+    waiting, kept = Message("a", b"x", 1), Message("b", b"x", 1, True)
+    journal.queue(1, waiting, 1, False, ())
+    journal.retain(kept, None)
+    number = kept.stored
+    journal.take()
+    assert (waiting.stored, kept.stored) == (0, number)
+
+
+def test_what_a_group_stores_later_is_there_although_another_receiver_is_done(world: World) -> None:
+    # The same message: for a lasting session, that has had it, and in a group that does not last.
+    quick = lasting(world, "quick")
+    quick.subscribe("t", 1)
+    slow = world.connect("slow", properties=Properties.of(receive_maximum=1))
+    slow.subscribe("$share/g/t", 1)
+    publisher = world.connect("p")
+    publisher.publish("t", b"1", 1)
+    publisher.publish("t", b"2", 1)
+    assert [one.payload for one in quick.messages()] == [b"1", b"2"]  # acknowledged, and forgotten
+    member = lasting(world, "member")
+    member.send(p.Subscribe(7, [p.SubscribeTo("$share/g/t", 1)]))
+    store = world.store
+    assert isinstance(store, MemoryStore)
+    contents = store.read(100)
+    assert all(row.message in contents.messages for row in contents.deliveries)
+
+
+def test_a_retained_message_that_was_replaced_is_stored_for_everyone_it_is_owed_to(
+    world: World,
+) -> None:
+    publisher = world.connect("p")
+    publisher.publish("t", b"old", 1, retain=True)
+    properties = Properties.of(session_expiry_interval=1000, receive_maximum=1)
+    first = world.connect("first", clean_start=False, properties=properties)
+    second = world.connect("second", clean_start=False, properties=properties)
+    for reader in (first, second):
+        reader.subscribe("hold", 1)
+    publisher.publish("hold", b"", 1)
+    held = [reader.expect(p.Publish).packet_id for reader in (first, second)]
+    for reader in (first, second):
+        reader.subscribe("t", 1)  # owed "old" behind what fills the window
+    publisher.publish("t", b"new", 1, retain=True)
+    first.send(p.Puback(held[0]))
+    assert [one.payload for one in first.messages()] == [b"old", b"new"]
+    second.send(p.Puback(held[1]))
+    assert second.expect(p.Publish).payload == b"old"  # and not acknowledged
+    store = world.store
+    assert isinstance(store, MemoryStore)
+    contents = store.read(100)
+    assert all(row.message in contents.messages for row in contents.deliveries)
