@@ -140,3 +140,83 @@ def test_whatever_the_damage_the_store_opens_and_fits_together(
     store, _, _ = open_store(str(path), "off", "now", 10)
     store.close()
     check_fits(path)
+
+
+#: What a hand or a flipped bit may make of values without SQLite noticing.
+WRONG_VALUES = [
+    "UPDATE message SET payload = 'text' WHERE id = 3",
+    "UPDATE message SET payload = 'text'",
+    "UPDATE message SET topic = x'ff00' WHERE id = 3",
+    "UPDATE message SET topic = CAST(x'ff00' AS TEXT) WHERE id = 3",
+    "UPDATE message SET qos = 7 WHERE id = 3",
+    "UPDATE message SET expires_at = 'tomorrow' WHERE id = 3",
+    "UPDATE delivery SET state = 9 WHERE seq = 3",
+    "UPDATE delivery SET state = 1, packet_id = 70000 WHERE seq = 3",
+    "UPDATE delivery SET qos = 'x' WHERE seq = 3",
+    "UPDATE subscription SET qos = 3",
+    "UPDATE session SET ends_at = 'never'",
+    "UPDATE session SET client_id = x'00'",
+    "UPDATE session SET will_topic = 5.5, will_qos = 9",
+    "INSERT INTO incoming VALUES (1, 'x')",
+    "INSERT INTO incoming VALUES (1, 99999)",
+    "UPDATE retained SET message = 'x'",
+    "UPDATE counter SET value = 'x'",
+    "UPDATE counter SET name = 'queue' || name",
+    "UPDATE counter SET value = 1",
+    "DELETE FROM counter",
+    "ALTER TABLE session ADD COLUMN mine TEXT",
+    "DROP TABLE retained",
+]
+
+
+@pytest.mark.parametrize("statement", WRONG_VALUES)
+def test_a_store_with_values_that_make_no_sense_opens(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "midge.db"
+    fill(path, 2, 5)
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+    store, _, lines = open_store(str(path), "off", "now", 10)
+    store.close()
+    assert "damaged" in lines[0]
+    check_fits(path)
+    again, _, lines = open_store(str(path), "off", "later", 10)
+    again.close()
+    assert lines == []
+
+
+def test_sessions_are_saved_from_a_table_with_more_columns_than_it_should_have(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "midge.db"
+    fill(path, 2, 5)
+    database = sqlite3.connect(path)
+    database.execute("ALTER TABLE session ADD COLUMN mine TEXT")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    store, contents, _ = open_store(str(path), "off", "now", 10)
+    store.close()
+    assert [row.client_id for row in contents.sessions] == ["client-0", "client-1"]
+    assert check_fits(path) == 10
+
+
+def test_a_page_goes_around_what_is_damaged_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "midge.db"
+    fill(path, 1, 10)
+    database = sqlite3.connect(path)
+    for statement in (
+        "UPDATE message SET payload = 'text' WHERE id = 2",
+        "UPDATE message SET topic = CAST(x'ff00' AS TEXT) WHERE id = 4",
+        "UPDATE delivery SET ids = x'00' WHERE seq = 6",
+        "UPDATE delivery SET seq = 'x' WHERE seq = 8",
+    ):
+        database.execute(statement)
+    database.commit()
+    database.close()
+    store = SqliteStore(str(path), "off")
+    page = store.page(1, 0, 100)
+    assert [row.seq for row, _ in page] == [1, 2, 3, 4, 5, 6, 7, 9, 10]
+    assert [row.seq for row, message in page if message is None] == [2, 4, 6]
+    assert [row.message for row, _ in page] == [1, 2, 3, 4, 5, 6, 7, 9, 10]
+    store.close()

@@ -28,17 +28,17 @@ from midge.store.base import (
     Contents,
     DeliveryRow,
     MessageRow,
-    QueueRow,
-    SessionRow,
     StoreError,
-    SubscriptionRow,
 )
-from midge.store.sqlite import schema
+from midge.store.sqlite import rows, schema
+from midge.store.sqlite.rows import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from midge.store.journal import Changes
+
+    Reading = Callable[[tuple[object, ...]], tuple[DeliveryRow, MessageRow | None] | None]
 
 #: What ``persistence_sync`` may be, and what SQLite calls it.
 SYNCS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}
@@ -50,7 +50,11 @@ _DELIVERY_COLUMNS: Final = (
     "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state,"
     " d.priority, d.ready_at"
 )
-
+_PAGE: Final = (
+    f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
+    " LEFT JOIN message m ON m.id = d.message"
+    " WHERE d.session = ? AND d.seq > ? AND d.state = ? ORDER BY d.seq LIMIT ?"
+)
 
 #: Errors that say nothing about the file itself. (Read-only does: we have opened it for writing
 #: before, so it can only be its header that says so.)
@@ -63,33 +67,15 @@ _ENVIRONMENT: Final = {
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
 }
-#: How many columns each table has.
-_COLUMNS: Final = {
-    "counter": 2,
-    "delivery": len(DeliveryRow._fields),
-    "doomed": 1,
-    "incoming": 2,
-    "message": len(MessageRow._fields) + 1,
-    "queue": len(QueueRow._fields),
-    "retained": 2,
-    "session": len(SessionRow._fields),
-    "subscription": len(SubscriptionRow._fields),
-}
 _INSERT: Final = {
     table: f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * count)})"
-    for table, count in _COLUMNS.items()
+    for table, count in COLUMNS.items()
 }
 
 
 def insert_into(table: str) -> str:
     """The statement that puts a row into a table, in place of one with the same key."""
     return _INSERT[table]
-
-
-def completed(table: str, row: tuple[object, ...]) -> tuple[object, ...]:
-    """A row of an older store as it is in one of today."""
-    missing = _COLUMNS[table] - len(row)
-    return (*row, *schema.LATER_COLUMNS[table][-missing:]) if missing > 0 else row
 
 
 class DamagedStore(StoreError):
@@ -138,9 +124,9 @@ class SqliteStore:
             if not self._open:
                 writer.execute("BEGIN IMMEDIATE")
                 self._open = True
-            for statement, rows in statements(changes):
-                for start in range(0, len(rows), STORE_SLICE_ROWS):
-                    part = rows[start : start + STORE_SLICE_ROWS]
+            for statement, values in statements(changes):
+                for start in range(0, len(values), STORE_SLICE_ROWS):
+                    part = values[start : start + STORE_SLICE_ROWS]
                     writer.executemany(statement, part)
                     written += len(part)
                     if written >= STORE_SLICE_ROWS:
@@ -207,21 +193,33 @@ class SqliteStore:
         self, session: int, after: int, limit: int
     ) -> list[tuple[DeliveryRow, MessageRow | None]]:
         """See :meth:`midge.store.base.Store.page`."""
+        where = session, after, QUEUED, limit
         try:
-            rows = self._reader.execute(
-                f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
-                " LEFT JOIN message m ON m.id = d.message"
-                " WHERE d.session = ? AND d.seq > ? AND d.state = ? ORDER BY d.seq LIMIT ?",
-                (session, after, QUEUED, limit),
-            )
-            return list(_joined(rows, STORE_QUEUE_PAGE_BYTES))
+            try:
+                found = self._reader.execute(_PAGE, where)
+                return list(_joined(found, STORE_QUEUE_PAGE_BYTES))
+            except (TypeError, ValueError, sqlite3.OperationalError):
+                # Of the last, a text that is none; for anything else this fails in the same way.
+                self._reader.text_factory = decoded
+                found = self._reader.execute(_PAGE, where)
+                return list(_joined(found, STORE_QUEUE_PAGE_BYTES, _around_damage))
         except sqlite3.Error as error:
             raise _failure(self.path, "read", error) from error
+        finally:
+            self._reader.text_factory = str
 
 
 def _connect(path: str) -> sqlite3.Connection:
     # No implicit transactions; used by two threads, but never by both at a time.
     return sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
+
+
+def decoded(raw: bytes) -> str | bytes:
+    """A text of the file; what is none any more is given as bytes, which no row may have there."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 def _failure(path: str, what: str, error: sqlite3.Error) -> StoreError:
@@ -348,6 +346,26 @@ def sweep(writer: sqlite3.Connection, limit: int) -> int:
     return len(found)
 
 
+# -- deliveries -----------------------------------------------------------------------------------
+
+
+def _strictly(row: tuple[object, ...]) -> tuple[DeliveryRow, MessageRow | None]:
+    """A delivery with its message; a damaged one is an error."""
+    return rows.delivery(row[:10]), None if row[10] is None else rows.message(row[10:])
+
+
+def _around_damage(row: tuple[object, ...]) -> tuple[DeliveryRow, MessageRow | None] | None:
+    """The same without an error: a delivery without its message, or nothing at all."""
+    session, seq, message = row[:3]
+    if not (isinstance(session, int) and isinstance(seq, int)):
+        return None
+    try:
+        return _strictly(row)
+    except (TypeError, ValueError):
+        number = message if isinstance(message, int) else 0
+        return DeliveryRow(session, seq, number, 0, False, "", 0, QUEUED), None
+
+
 # -- the whole ------------------------------------------------------------------------------------
 
 
@@ -355,31 +373,49 @@ def read_contents(reader: sqlite3.Connection, page: int) -> Contents:
     """All of a store but what is behind the first page of each queue."""
     contents = Contents()
     for row in reader.execute("SELECT * FROM session ORDER BY key"):
-        contents.sessions.append(_session(row))
+        contents.sessions.append(rows.session(row))
     for row in reader.execute("SELECT * FROM subscription ORDER BY session, filter"):
-        contents.subscriptions.append(_subscription(row))
-    contents.incoming = [
-        (int(session), int(packet_id))
-        for session, packet_id in reader.execute("SELECT * FROM incoming")
-    ]
-    for topic, number in reader.execute("SELECT topic, message FROM retained"):
-        contents.retained[str(topic)] = int(number)
+        contents.subscriptions.append(rows.subscription(row))
+    contents.incoming = [rows.incoming(row) for row in reader.execute("SELECT * FROM incoming")]
+    contents.retained = dict(
+        rows.retained(row) for row in reader.execute("SELECT topic, message FROM retained")
+    )
     _read_messages(reader, contents, "JOIN retained r ON r.message = m.id", ())
     for row in reader.execute("SELECT * FROM queue ORDER BY key"):
-        contents.queues.append(_queue(row))
+        contents.queues.append(rows.queue(row))
     keys = [session.key for session in contents.sessions]
     for key in keys + [queue.key for queue in contents.queues]:
         _read_deliveries(reader, contents, key, page)
-    for name, value in reader.execute("SELECT name, value FROM counter"):
-        setattr(contents, f"next_{name}", int(value))
+    _read_counters(reader, contents)
     return contents
+
+
+def _read_counters(reader: sqlite3.Connection, contents: Contents) -> None:
+    """The numbers that are next; one that is taken would put a row in the place of another.
+
+    Raises:
+        ValueError: one is.
+    """
+    found = dict(rows.counter(row) for row in reader.execute("SELECT name, value FROM counter"))
+    contents.next_session = found.get("session", 1)
+    contents.next_message = found.get("message", 1)
+    contents.next_seq = found.get("seq", 1)
+    last_message = reader.execute("SELECT max(id) FROM message").fetchone()[0]
+    keys = [session.key for session in contents.sessions]
+    keys += [queue.key for queue in contents.queues]
+    if (
+        contents.next_message <= (last_message or 0)
+        or contents.next_session <= max(keys, default=0)
+        or contents.next_seq <= max((row.seq for row in contents.deliveries), default=0)
+    ):
+        raise ValueError("a number is to be given that is taken")
 
 
 def _read_messages(
     reader: sqlite3.Connection, contents: Contents, which: str, values: Iterable[int]
 ) -> None:
     for row in reader.execute(f"SELECT {_MESSAGE_COLUMNS} FROM message m {which}", tuple(values)):
-        contents.messages[row[0]] = _message(row)
+        contents.messages[row[0]] = rows.message(row)
 
 
 def _read_deliveries(
@@ -394,113 +430,30 @@ def _read_deliveries(
     if count:
         contents.queued[session] = int(count), int(size)
     for which, limit in ((f"d.state <> {QUEUED}", -1), (f"d.state = {QUEUED}", page)):
-        rows = reader.execute(
+        found = reader.execute(
             f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
             " LEFT JOIN message m ON m.id = d.message"
             f" WHERE d.session = ? AND {which} ORDER BY d.seq LIMIT ?",
             (session, limit),
         )
-        for delivery, message in _joined(rows, None if limit < 0 else STORE_QUEUE_PAGE_BYTES):
+        for delivery, message in _joined(found, None if limit < 0 else STORE_QUEUE_PAGE_BYTES):
             contents.deliveries.append(delivery)
             if message is not None:
                 contents.messages[message.id] = message
 
 
 def _joined(
-    rows: Iterable[tuple[object, ...]], bytes_max: int | None
+    found: Iterable[tuple[object, ...]], bytes_max: int | None, read: Reading = _strictly
 ) -> Iterator[tuple[DeliveryRow, MessageRow | None]]:
     """Deliveries with their messages, up to the one that fills ``bytes_max``."""
     size = 0
-    for row in rows:
-        delivery = _delivery(row[:10])
-        message = None if row[10] is None else _message(row[10:])
-        yield delivery, message
+    for row in found:
+        pair = read(row)
+        if pair is None:
+            continue
+        yield pair
+        message = pair[1]
         if message is not None:
             size += len(message.payload)
             if bytes_max is not None and size >= bytes_max:
                 return
-
-
-# SQLite keeps what it is given: a damaged row is an error here, and not somewhere in the broker.
-# The rows that are many are looked at as a whole.
-
-_MESSAGE_TYPES: Final = {
-    (int, str, bytes, int, int, bytes, time, str) for time in (float, type(None))
-}
-_DELIVERY_TYPES: Final = {
-    (int, int, int, int, int, str, int, int, int, time) for time in (float, type(None))
-}
-
-
-def _session(row: tuple[object, ...]) -> SessionRow:
-    key, client_id, username, expiry_s, connected, ends_at, will_at, *will = row
-    topic, payload, qos, retain, properties = will
-    return SessionRow(
-        _int(key),
-        _str(client_id),
-        None if username is None else _str(username),
-        _int(expiry_s),
-        bool(connected),
-        _time(ends_at),
-        _time(will_at),
-        None if topic is None else _str(topic),
-        _bytes(payload),
-        _int(qos),
-        bool(retain),
-        _bytes(properties),
-    )
-
-
-def _subscription(row: tuple[object, ...]) -> SubscriptionRow:
-    session, filter, qos, no_local, as_published, handling, identifier, owed = row
-    return SubscriptionRow(
-        _int(session),
-        _str(filter),
-        _int(qos),
-        bool(no_local),
-        bool(as_published),
-        _int(handling),
-        _int(identifier),
-        bool(owed),
-    )
-
-
-def _message(row: tuple[object, ...]) -> MessageRow:
-    if tuple(map(type, row)) not in _MESSAGE_TYPES:
-        raise TypeError(f"{row!r} is no message")
-    return MessageRow._make((*row[:4], row[4] != 0, *row[5:]))
-
-
-def _delivery(row: tuple[object, ...]) -> DeliveryRow:
-    if tuple(map(type, row)) not in _DELIVERY_TYPES:
-        raise TypeError(f"{row!r} is no delivery")
-    return DeliveryRow._make((*row[:4], row[4] != 0, *row[5:]))
-
-
-def _queue(row: tuple[object, ...]) -> QueueRow:
-    key, name, settings, given = row
-    return QueueRow(_int(key), _str(name), _str(settings), _int(given))
-
-
-def _int(value: object) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"{value!r} stands where a number should")
-    return value
-
-
-def _str(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} stands where a text should")
-    return value
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError(f"{value!r} stands where bytes should")
-    return value
-
-
-def _time(value: object) -> float | None:
-    if value is not None and not isinstance(value, float):
-        raise TypeError(f"{value!r} stands where a time should")
-    return value

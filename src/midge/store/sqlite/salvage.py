@@ -19,10 +19,11 @@ from midge.store.sqlite import schema
 from midge.store.sqlite.database import (
     DamagedStore,
     SqliteStore,
-    completed,
+    decoded,
     insert_into,
     prepare,
 )
+from midge.store.sqlite.rows import fitted, is_sound
 
 #: Tables by what numbers their rows; the others have keys of several columns.
 _NUMBERED: Final = {"session": "key", "queue": "key", "message": "id", "doomed": "session"}
@@ -114,7 +115,7 @@ def _copy(path: str, new: sqlite3.Connection) -> dict[str, int]:
         old = sqlite3.connect(path, isolation_level=None)
         old.execute("PRAGMA query_only = 1")
         old.execute("PRAGMA cell_size_check = 1")
-        old.text_factory = _text
+        old.text_factory = decoded
     except sqlite3.DatabaseError:
         return saved
     for table in schema.TABLES:
@@ -125,17 +126,12 @@ def _copy(path: str, new: sqlite3.Connection) -> dict[str, int]:
     return saved
 
 
-def _text(raw: bytes) -> str | bytes:
-    # What is no text any more is given as bytes, which the new table refuses where it matters.
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
-
-
 def _insert(new: sqlite3.Connection, table: str, row: tuple[object, ...]) -> bool:
+    row = fitted(table, row)
+    if not is_sound(table, row):
+        return False
     try:
-        new.execute(insert_into(table), completed(table, row))
+        new.execute(insert_into(table), row)
     except sqlite3.Error:
         return False  # not what the table holds
     return True

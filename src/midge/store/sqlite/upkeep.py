@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from midge.store.base import StoreError
 from midge.store.sqlite import schema
-from midge.store.sqlite.database import completed, insert_into, prepare
+from midge.store.sqlite.database import insert_into, prepare
+from midge.store.sqlite.rows import fitted, is_sound
 from midge.store.sqlite.salvage import mend
 
 if TYPE_CHECKING:
@@ -227,7 +228,10 @@ def _import_line(connection: sqlite3.Connection, number: int, line: str) -> int:
         first = names[: len(names) - later]
         row = tuple(_from_json(values[name]) for name in first)
         row += tuple(_from_json(values[name]) for name in names[len(first) :] if name in values)
-        connection.execute(insert_into(table), completed(table, row))
+        row = fitted(table, row)
+        if not is_sound(table, row):
+            raise ValueError(f"no {table} is like that")
+        connection.execute(insert_into(table), row)
     except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
         raise StoreError(f"line {number} is no row of a store: {error}") from error
     return 1
