@@ -283,6 +283,16 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
         """Receive all parts of a message; a future of the list."""
+        is_running = self._is_running
+        if copy and not self._receivers and is_running():
+            parts = self._take_ahead()
+            if parts is not None:
+                ready = Ready()
+                ready.value = parts
+                return ready
+        return self._receive_all(flags, copy)
+
+    def _receive_all(self, flags: int, copy: bool) -> Future[Any]:
         return self._receive(lambda: self._take_all(_DONTWAIT, copy), flags)
 
     def recv_many(self, limit: int = 1000, flags: int = 0) -> Any:
@@ -465,8 +475,28 @@ class Socket(_zmq.Socket["Future[Any]"]):
         **kwargs: Any,
     ) -> Any:
         """Send a message of several parts; a future that is done when it was taken."""
+        is_running = self._is_running
+        if (
+            not (flags or kwargs or self._senders)
+            and copy
+            and is_running()
+            and self._whole_bytes(msg_parts)
+        ):
+            try:
+                item = msg_parts[0] if len(msg_parts) == 1 else list(msg_parts)
+                if self._blocking.send_ahead(item):
+                    if not self._kicked:
+                        self._kick()
+                    return self._done
+            except SocketError as error:
+                return self._refused(error)
+        return self._send_all_parts(msg_parts, flags, copy, track, kwargs)
+
+    def _send_all_parts(
+        self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]
+    ) -> Future[Any]:
         return self._send_now(
-            lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **kwargs),
+            lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **named),
             flags,
         )
 

@@ -181,7 +181,7 @@ class Socket(Transfer, Generic[_ReturnT]):
     ) -> list[bytes] | list[Frame]: ...
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> list[Any]:
         """Receive all parts of a message; see :meth:`recv`."""
-        return self._take_all(flags, copy)
+        return (self._take_ahead() if copy else None) or self._take_all(flags, copy)
 
     def recv_many(self, limit: int = 1000, flags: int = 0) -> list[Any]:
         """Receive what is there, at least one message: bytes, or a list of several parts each.

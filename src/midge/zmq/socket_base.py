@@ -348,7 +348,7 @@ class SocketBase(AttributeSetter):
     getsockopt_unicode = getsockopt_string = get_string
 
     def __setattr__(self, key: str, value: Any) -> None:
-        if key in self.__dict__:
+        if key[:1] == "_" or key in self.__dict__:  # no option begins with that
             object.__setattr__(self, key, value)
             return
         name = key.lower()
