@@ -6,15 +6,20 @@ get it twice after a crash), and each step of QoS 2 that lets the other side for
 goes its way at once. The keeper knows who waits; the shell says when a batch is safe.
 
 Two more wait here: publishers, where more is collected than the disk takes, and queues that are
-read from the disk a page at a time.
+read from the disk a page at a time. Those go on a few at a time (:meth:`Keeper.feed`), since each
+may read a page and send it.
+
+A fault of ours in one of those who wait costs that one its connection, and the others nothing.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from midge.auth.base import ALLOWED, Pending
 from midge.limits import STORE_PENDING_ROWS
+from midge.mqtt.reasons import Reason
 from midge.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 
 #: So many who wait for the disk are kept without looking whether they still do.
 _RELIEF_MIN: Final = 1024
+#: So many read on from the disk in one step.
+_FED_AT_ONCE: Final = 2
 
 
 class Keeper:
@@ -43,15 +50,18 @@ class Keeper:
         hungry: outboxes and queues whose next page could not be read yet.
         delayed: how often a publisher had to wait for the disk.
         failures: how often the store could not be written.
+        fault: why a page could not be read; ``None`` when the last one could.
         lost: deliveries that were damaged in the store.
     """
 
     __slots__ = (
+        "_fed",
         "_page",
         "_relief",
         "_relief_max",
         "delayed",
         "failures",
+        "fault",
         "hungry",
         "journal",
         "links",
@@ -69,16 +79,21 @@ class Keeper:
         self._relief_max = _RELIEF_MIN
         self.delayed = 0
         self.failures = 0
+        self.fault: str | None = None
         self.lost = 0
+        self._fed: deque[DurableOutbox | Queue] = deque()
 
     def page(
         self, session: int, after: int, limit: int
     ) -> list[tuple[DeliveryRow, MessageRow | None]] | None:
         """The next queued deliveries of a session; ``None`` while they cannot be read."""
         try:
-            return self._page(session, after, limit)
-        except StoreError:
+            rows = self._page(session, after, limit)
+        except StoreError as error:
+            self.fault = str(error)
             return None
+        self.fault = None
+        return rows
 
     def idle(self) -> bool:
         """Whether all that was ever noted is safe, so that what a page lacks is not on its way."""
@@ -113,19 +128,58 @@ class Keeper:
         return bool(self.links or self.outboxes)
 
     def safe(self, number: int, now: float) -> None:
-        """All batches up to ``number`` are on the disk: say what waited for that."""
+        """All batches up to ``number`` are on the disk: say what waited for that.
+
+        Those who wait for a page go on with :meth:`feed`.
+
+        Raises:
+            Exception: the first fault of ours in one of those who waited; all others were told.
+        """
         self.journal.safe = number
+        fault: Exception | None = None
         for outbox in list(self.outboxes):
-            outbox.safe(number, now)
+            try:
+                outbox.safe(number, now)
+            except Exception as error:
+                self.outboxes.pop(outbox, None)
+                _cut(outbox.link)
+                fault = fault or error
         for link in list(self.links):
-            link.safe(number, now)
-        if self.hungry:
-            hungry = list(self.hungry)
-            self.hungry.clear()
-            for starving in hungry:
-                starving.pump(now)
+            try:
+                link.safe(number, now)
+            except Exception as error:
+                self.links.pop(link, None)
+                _cut(link)
+                fault = fault or error
+        self.serve_hungry()
         if self._relief and not self.full():
             relief = self._relief
             self._relief = []
             for pending in relief:
-                pending.settle(ALLOWED, now)
+                try:
+                    pending.settle(ALLOWED, now)
+                except Exception as error:
+                    fault = fault or error
+        if fault is not None:
+            raise fault
+
+    def serve_hungry(self) -> None:
+        """Have those who wait for a page go on with :meth:`feed`."""
+        self._fed += self.hungry
+        self.hungry.clear()
+
+    def feed(self, now: float) -> bool:
+        """Let a few of them read on; false when none is left.
+
+        Raises:
+            Exception: a fault of ours in one of them, which has had its turn.
+        """
+        for _ in range(min(_FED_AT_ONCE, len(self._fed))):
+            self._fed.popleft().pump(now)
+        return bool(self._fed)
+
+
+def _cut(link: Link | None) -> None:
+    """Whoever was to be told something, and was not, is better off without the connection."""
+    if link is not None:
+        link.end(int(Reason.UNSPECIFIED_ERROR), "a fault in the broker")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from midge.broker.queue_item import Item
 from midge.broker.stored import read_delivery
 from midge.limits import STORE_QUEUE_PAGE, STORE_QUEUE_PAGE_BYTES
-from midge.store.base import QUEUED
+from midge.store.base import HELD, QUEUED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +54,9 @@ class Pages:
             return False
         keeper = queue.queues.keeper
         assert keeper is not None
+        if keeper.crowded():
+            keeper.hungry[queue] = None  # each message that goes is another row to write
+            return False
         rows = keeper.page(queue.key, self.last_serial, STORE_QUEUE_PAGE)
         if rows:
             ready.paged -= len(rows)
@@ -106,7 +109,7 @@ class Pages:
         item = Item(self._queue, delivery.message, 1, row.seq)
         item.stored = row.message
         item.priority = row.priority
-        item.deliveries = row.packet_id or int(row.seq <= self.given)
+        item.deliveries = row.packet_id if row.state == HELD else int(row.seq <= self.given)
         if row.ready_at is not None:
             item.ready_at = row.ready_at - offset_s
         return item

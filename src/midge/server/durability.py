@@ -4,12 +4,15 @@ While one batch is being made safe, the next is collected; so the batches grow w
 nobody waits for more than the batch before and his own. What nobody waits for at all (that a
 message was acknowledged) is kept back for a moment, to go with what somebody does. When the disk
 fails, the batch is kept and tried again; until then the broker makes no promise that it could not
-keep.
+keep. The same goes for a fault of our own, in the store or on the way to it: it is told with its
+place, and publishers are refused, rather than left to wait for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -59,6 +62,8 @@ class Durability:
         self._lazy: asyncio.TimerHandle | None = None
         self._leftovers = store.has_leftovers()
         self._retry: asyncio.TimerHandle | None = None
+        self._feeding: asyncio.Handle | None = None
+        self._unreadable = False
         self._closed = False
 
     def turn(self) -> None:
@@ -74,8 +79,11 @@ class Durability:
             # What was noted since the batch before has come and gone: of a message that its
             # receivers have acknowledged there is nothing to write, and it is safe all the same.
             number, _ = self._keeper.journal.take()
-            self._keeper.safe(number, self._now())
-            self._wake()
+            self._tell(number)
+        elif self._keeper.hungry and self._feeding is None:
+            # All that was noted is on the disk, so a page could not be read: in a while it may.
+            self._say_unreadable()
+            self._feeding = self._loop.call_later(STORE_RETRY_S, self._feed_hungry)
 
     def commit_now(self) -> None:
         """Write what there is, without waiting for more: for SIGUSR1, and what was kept back."""
@@ -109,7 +117,7 @@ class Durability:
         except StopIteration:
             future = self._loop.run_in_executor(self._thread, self._store.commit)
             future.add_done_callback(self._committed)
-        except StoreError as error:
+        except Exception as error:
             self._failed(error)
         else:
             self._loop.call_soon(self._step, steps)
@@ -118,38 +126,77 @@ class Durability:
         if self._closed or future.cancelled():
             return
         error = future.exception()
-        if isinstance(error, StoreError):
+        if error is None:
+            self._safe()
+        else:
             self._failed(error)
-            return
-        if error is not None:
-            raise error
-        self._safe()
 
     def _safe(self) -> None:
         assert self._batch is not None
         number, changes = self._batch
         self._batch = None
-        self._leftovers = self._store.has_leftovers()
         self.batches += 1
         self.rows += len(changes)
         journal = self._keeper.journal
         if journal.failing:
             journal.failing = False
             self._complain("The store can be written again.")
-        self._keeper.safe(number, self._now())
-        self._wake()
+        self._tell(number)
+        self._leftovers = self._store.has_leftovers()
 
-    def _failed(self, error: StoreError) -> None:
+    def _tell(self, number: int) -> None:
+        """Let everyone go on who waited for a batch."""
+        try:
+            self._keeper.safe(number, self._now())
+        except Exception as error:
+            self._complain(f"Error: somebody could not be told what is safe: {_place(error)}.")
+        self._feed()
+
+    def _failed(self, error: BaseException) -> None:
         """Keep the batch, say so once, and try again in a while."""
         self._keeper.failures += 1
         journal = self._keeper.journal
         if not journal.failing:
             journal.failing = True
+            what = error if isinstance(error, StoreError) else f"the store failed: {_place(error)}"
             self._complain(
-                f"Error: {error}. Messages of QoS 1 and 2 for lasting sessions are refused until "
-                "it can; nothing that was acknowledged is lost."
+                f"Error: {what}. Messages of QoS 1 and 2 for lasting sessions are refused until "
+                "it can be written; nothing that was acknowledged is lost."
             )
         self._retry = self._loop.call_later(STORE_RETRY_S, self._try_again)
+
+    # -- pages --------------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Let those go on who wait for pages, a few in each turn of the loop."""
+        if self._feeding is not None:
+            self._feeding.cancel()
+            self._feeding = None
+        if self._closed:
+            return
+        more = True
+        try:
+            more = self._keeper.feed(self._now())
+        except Exception as error:
+            self._complain(f"Error: a page of the store could not be given out: {_place(error)}.")
+        if more:
+            self._feeding = self._loop.call_soon(self._feed)
+        if self._unreadable and self._keeper.fault is None:
+            self._unreadable = False
+            self._complain("The store can be read again.")
+        self._wake()
+
+    def _feed_hungry(self) -> None:
+        self._keeper.serve_hungry()
+        self._feed()
+
+    def _say_unreadable(self) -> None:
+        fault = self._keeper.fault
+        if fault is not None and not self._unreadable:
+            self._unreadable = True
+            self._complain(f"Error: {fault}. What waits there is given out when it can be.")
+
+    # -- again, and the end -------------------------------------------------------------------
 
     def _try_again(self) -> None:
         self._retry = None
@@ -164,7 +211,7 @@ class Durability:
         while self._batch is not None and self._retry is None:
             await asyncio.sleep(0.001)
         self._closed = True
-        for timer in (self._retry, self._lazy):
+        for timer in (self._retry, self._lazy, self._feeding):
             if timer is not None:
                 timer.cancel()
         try:
@@ -174,10 +221,18 @@ class Durability:
                     for _ in self._store.write(changes):
                         pass
             await self._loop.run_in_executor(self._thread, self._store.commit)
-        except StoreError as error:
+        except Exception as error:
+            what = error if isinstance(error, StoreError) else _place(error)
             self._complain(
-                f"Error: what was not acknowledged could not be written at the end: {error}."
+                f"Error: what was not acknowledged could not be written at the end: {what}."
             )
         finally:
             self._thread.shutdown(wait=False)
             self._store.close()
+
+
+def _place(error: BaseException) -> str:
+    """What went wrong that should not, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

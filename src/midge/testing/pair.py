@@ -159,6 +159,8 @@ class World:
             pass
         self.store.commit()
         keeper.safe(number, self.clock.now())
+        while keeper.feed(self.clock.now()):
+            pass
         return True
 
     def _peer_of(self, link: Link) -> Peer:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
+
+import pytest
 
 from midge.broker.keeper import Keeper
 from midge.broker.link import Link
+from midge.broker.queue import Queue
 from midge.message import Message
 from midge.server.durability import Durability
+from midge.store.base import DeliveryRow, MessageRow, StoreError
 from midge.store.journal import Changes, Journal
 from midge.store.memory import MemoryStore
 
@@ -113,4 +119,192 @@ async def test_what_nobody_waits_for_is_written_with_what_somebody_does() -> Non
             break
         await asyncio.sleep(0.002)
     assert len(store.written) == 2
+    await durability.close()
+
+
+# -- faults of our own, and of the disk ------------------------------------------------------------
+
+
+class Faulty(MemoryStore):
+    """A store that fails as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_write: Exception | None = None
+        self.in_commit: Exception | None = None
+        self.in_page: Exception | None = None
+        self.pages = 0
+
+    def write(self, changes: Changes) -> Iterator[None]:
+        yield
+        if self.in_write is not None:
+            raise self.in_write
+        yield from super().write(changes)
+
+    def commit(self) -> None:
+        if self.in_commit is not None:
+            self.close()
+            raise self.in_commit
+        super().commit()
+
+    def page(
+        self, session: int, after: int, limit: int
+    ) -> list[tuple[DeliveryRow, MessageRow | None]]:
+        self.pages += 1
+        if self.in_page is not None:
+            raise self.in_page
+        return super().page(session, after, limit)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it did not come")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midge.server.durability.STORE_RETRY_S", 0.01)
+
+
+FAULTS = [
+    MemoryError(),
+    sqlite3.ProgrammingError("closed"),
+    OverflowError("too large"),
+    StoreError("the store x cannot be written"),
+]
+
+
+@pytest.mark.parametrize("place", ["in_write", "in_commit"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_whatever_fails_is_told_refuses_publishes_and_heals(
+    place: str, fault: Exception
+) -> None:
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    key = journal.new_session()
+    journal.keep_session(key, "c", None, 10, None, True)
+    journal.queue(key, Message("t", b"x", 1), 1, False, ())
+    publisher = Waiting(keeper)
+    setattr(store, place, fault)
+    durability.turn()
+    await until(lambda: journal.failing and keeper.failures > 2)
+    assert keeper.full()
+    assert not publisher.told
+    assert len(said) == 1
+    if not isinstance(fault, StoreError):
+        assert type(fault).__name__ in said[0]
+        assert "test_durability.py:" in said[0]  # where it was raised
+    setattr(store, place, None)
+    await until(lambda: publisher.told)
+    assert not keeper.full()
+    assert said[1:] == ["The store can be written again."]
+    assert [row.seq for row in store.read(10).deliveries] == [1]  # and once
+    await durability.close()
+
+
+async def test_whatever_fails_at_the_end_is_told() -> None:
+    store = Faulty()
+    journal = Journal()
+    said: list[str] = []
+    keeper = Keeper(journal, store.page)
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    journal.take_incoming(journal.new_session(), 1)
+    store.in_commit = ValueError("a fault")
+    await durability.close()
+    assert len(said) == 1
+    assert "ValueError: a fault" in said[0]
+
+
+async def test_a_fault_in_one_who_waits_costs_that_one_alone() -> None:
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    ended: list[int] = []
+
+    class Broken(Waiting):
+        def safe(self, number: int, now: float) -> None:
+            raise LookupError("a fault")
+
+        def end(self, reason: int, text: str) -> None:
+            ended.append(reason)
+
+    journal.take_incoming(journal.new_session(), 1)
+    Broken(keeper)
+    other = Waiting(keeper)
+    await turns(durability, other)
+    assert other.told
+    assert ended == [0x80]
+    assert not keeper.links  # it is not told again and again
+    assert len(said) == 1
+    assert "LookupError: a fault" in said[0]
+    await durability.close()
+
+
+class Starving:
+    """A queue that waits for a page."""
+
+    def __init__(self, keeper: Keeper, fault: Exception | None = None) -> None:
+        self._keeper = keeper
+        self._fault = fault
+        self.served = False
+        keeper.hungry[cast("Queue", self)] = None
+
+    def pump(self, now: float) -> None:
+        if self._fault is not None:
+            raise self._fault
+        if self._keeper.page(1, 0, 10) is None:
+            self._keeper.hungry[cast("Queue", self)] = None
+        else:
+            self.served = True
+
+
+async def test_a_page_that_could_not_be_read_is_tried_again_although_nothing_is_written() -> None:
+    store = Faulty()
+    store.in_page = StoreError("the store x cannot be read: a reason")
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: durability.turn(), said.append)
+    starving = Starving(keeper)
+    starving.pump(0.0)
+    durability.turn()
+    tries = store.pages
+    await until(lambda: store.pages > tries + 3)
+    assert not starving.served
+    assert len(said) == 1
+    assert "cannot be read: a reason" in said[0]
+    store.in_page = None
+    await until(lambda: starving.served)
+    assert said[1:] == ["The store can be read again."]
+    await durability.close()
+
+
+async def test_those_who_wait_for_pages_are_served_a_few_in_each_turn_of_the_loop() -> None:
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    waiting = [Starving(keeper) for _ in range(10)]
+    broken = Starving(keeper, LookupError("a fault"))
+    waiting += [Starving(keeper) for _ in range(10)]
+    journal.take_incoming(journal.new_session(), 1)
+    durability.turn()
+    counts = [0]
+    while counts[-1] < 20 and len(counts) < 2000:
+        counts.append(sum(one.served for one in waiting))
+        await asyncio.sleep(0)
+    assert counts[-1] == 20
+    assert max(after - before for before, after in itertools.pairwise(counts)) <= 4
+    assert not broken.served
+    assert len(said) == 1
+    assert "LookupError" in said[0]
     await durability.close()
