@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -153,6 +154,29 @@ def test_a_broker_can_be_ended_while_the_disk_is_full(broker: BrokerProcess, sma
     with client(broker, "away") as away:
         got = [number(message.payload) for message in away.messages(1)]
     assert got[: len(acknowledged)] == acknowledged
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_broker_starts_while_the_disk_is_full(
+    broker: BrokerProcess, small: Path, number: signal.Signals
+) -> None:
+    with client(broker, "away") as away:
+        away.subscribe("t/#", qos=1)
+    acknowledged: list[int] = []
+    filler = fill(small)
+    publish_until_unanswered(broker, acknowledged)
+    broker.stop(number)
+    broker.start()
+    with passing(broker) as other:
+        other.subscribe("now/#", qos=1)
+        other.publish("now/x", b"served", qos=1)
+        assert other.receive(5).payload == b"served"
+    filler.unlink()
+    with client(broker, "after") as publisher:
+        publisher.publish("t/x", b"0300", qos=1)
+    with client(broker, "away") as away:
+        got = [int(message.payload[:4]) for message in away.messages(1)]
+    assert got == [*acknowledged, 300]
 
 
 def test_a_full_disk_is_seen_in_the_sys_tree(broker: BrokerProcess, small: Path) -> None:

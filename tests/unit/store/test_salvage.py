@@ -66,6 +66,18 @@ def test_a_sound_store_opens_without_a_word(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.damaged*"))
 
 
+def test_nothing_is_written_to_open_a_sound_store_so_that_it_opens_on_a_full_disk(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "midge.db"
+    fill(path, 2, 2)
+    before = path.read_bytes()
+    store, _, _ = open_store(str(path), "off", "now", 10)
+    assert Path(f"{path}-wal").stat().st_size == 0
+    store.close()
+    assert path.read_bytes() == before
+
+
 def test_what_is_no_database_is_moved_aside_and_a_new_store_made(tmp_path: Path) -> None:
     path = tmp_path / "midge.db"
     path.write_bytes(b"not a database at all" * 500)

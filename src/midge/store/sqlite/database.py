@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from midge.store.journal import Changes
+    from midge.store.sqlite.lock import StoreLock
 
     Reading = Callable[[tuple[object, ...]], tuple[DeliveryRow, MessageRow | None] | None]
 
@@ -87,9 +88,10 @@ class SqliteStore:
 
     Attributes:
         path: of the file; next to it stand its ``-wal`` and ``-shm``.
+        lock: kept until the store is closed.
     """
 
-    __slots__ = ("_open", "_reader", "_writer", "path")
+    __slots__ = ("_open", "_reader", "_writer", "lock", "path")
 
     def __init__(self, path: str, sync: str = "full") -> None:
         """Open the file, or make it; readable for its owner alone, since it holds payloads.
@@ -99,6 +101,7 @@ class SqliteStore:
             StoreError: it cannot be opened at all.
         """
         self.path = path
+        self.lock: StoreLock | None = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._writer = _connect(path)
@@ -175,6 +178,8 @@ class SqliteStore:
         self._roll_back()
         self._reader.close()
         self._writer.close()
+        if self.lock is not None:
+            self.lock.release()
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -223,8 +228,13 @@ def decoded(raw: bytes) -> str | bytes:
 
 
 def _failure(path: str, what: str, error: sqlite3.Error) -> StoreError:
-    full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-    return StoreError(f"the store {path} cannot be {what}: {error}", full)
+    code = getattr(error, "sqlite_errorcode", 0)
+    # The latter is no room for the file of the memory that readers share.
+    full = code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+    why = "database or disk is full" if full else str(error)
+    if code & 0xFF == sqlite3.SQLITE_IOERR and not full:
+        why += f" ({error.sqlite_errorname})"  # which of many
+    return StoreError(f"the store {path} cannot be {what}: {why}", full)
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
@@ -244,11 +254,14 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
             f"the store {path} has version {version}, which a later midge made; "
             f"this one knows versions up to {schema.VERSION}",
         )
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file only
+    if not tables:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA cache_size = -{STORE_CACHE_BYTES // 1024}")
     connection.execute(f"PRAGMA journal_size_limit = {STORE_WAL_BYTES}")
     connection.execute("PRAGMA temp_store = MEMORY")
+    if tables and version == schema.VERSION:
+        return  # nothing was written: it opens on a full disk
     connection.execute("BEGIN IMMEDIATE")
     if not tables:
         for statement in schema.TABLES.values():

@@ -23,6 +23,7 @@ from midge.store.sqlite.database import (
     insert_into,
     prepare,
 )
+from midge.store.sqlite.lock import StoreLock
 from midge.store.sqlite.rows import fitted, is_sound
 
 #: Tables by what numbers their rows; the others have keys of several columns.
@@ -53,8 +54,19 @@ def open_store(
         The store, what it has, and what there is to say about it; nothing where all was well.
 
     Raises:
-        StoreError: the file cannot be made or opened at all.
+        StoreError: the file cannot be made or opened at all, or another broker has it.
     """
+    lock = StoreLock(path)
+    try:
+        store, contents, lines = _open(path, sync, stamp, page)
+    except BaseException:
+        lock.release()
+        raise
+    store.lock = lock
+    return store, contents, lines
+
+
+def _open(path: str, sync: str, stamp: str, page: int) -> tuple[SqliteStore, Contents, list[str]]:
     store: SqliteStore | None = None
     try:
         store = SqliteStore(path, sync)
@@ -69,7 +81,7 @@ def open_store(
     aside = f"{path}.damaged-{stamp}"
     try:
         saved, lost = rescue(path, aside)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{why}, and no new one can be made: {error}") from error
     lines = [f"Error: {why}.", f"Warning: that file was kept as {aside}."]
     rows = ", ".join(f"{count} {table}" for table, count in saved.items() if count)
