@@ -42,7 +42,7 @@ class IoThread:
         "_name",
         "_sleeping",
         "_stopping",
-        "_thread",
+        "_worker",
         "_wake_fd",
         "_warm",
         "quiet",
@@ -52,7 +52,7 @@ class IoThread:
     def __init__(self, name: str = "midge-zmq") -> None:
         self._name = name
         self._guard = threading.RLock()  # of start and stop, and of what they make
-        self._thread: threading.Thread | None = None
+        self._worker: threading.Thread | None = None
         self._epoll: select.epoll | None = None
         self._wake_fd = -1
         self._stopping = False
@@ -91,7 +91,7 @@ class IoThread:
         """End the thread and wait for it; no socket may be left."""
         self._stopping = True
         self.wake()
-        thread = self._thread
+        thread = self._worker
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         with self._guard:
@@ -100,21 +100,21 @@ class IoThread:
                 self._epoll = None
                 os.close(self._wake_fd)
                 self._wake_fd = -1
-            self._thread = None
+            self._worker = None
 
     def _start(self) -> None:
-        if self._thread is not None:
+        if self._worker is not None:
             return
         with self._guard:
-            if self._thread is not None:
+            if self._worker is not None:
                 return
             self._stopping = False
             self._epoll = select.epoll()
             self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self._epoll.register(self._wake_fd, select.EPOLLIN)
             # A daemon: a program that forgets a context, or cannot end it, ends all the same.
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
+            self._worker.start()
 
     # -- the thread ----------------------------------------------------------------------------
 
