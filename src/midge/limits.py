@@ -217,6 +217,10 @@ STORE_LAZY_S: Final = 0.05
 STORE_PENDING_ROWS: Final = 20_000
 #: How long the broker waits before it tries a failed write again.
 STORE_RETRY_S: Final = 1.0
+#: The same where another process has the file at the moment, as `midge store compact` does, and
+#: for how long that is nothing to speak of.
+STORE_BUSY_RETRY_S: Final = 0.01
+STORE_BUSY_PATIENCE_S: Final = 1.0
 #: Queued messages of a session that are in memory, and their bytes; the rest of its queue is on
 #: the disk. A page is read in one go.
 STORE_QUEUE_PAGE: Final = 250

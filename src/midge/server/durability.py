@@ -16,7 +16,12 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from midge.limits import STORE_LAZY_S, STORE_RETRY_S
+from midge.limits import (
+    STORE_BUSY_PATIENCE_S,
+    STORE_BUSY_RETRY_S,
+    STORE_LAZY_S,
+    STORE_RETRY_S,
+)
 from midge.store.base import StoreError
 
 if TYPE_CHECKING:
@@ -64,6 +69,8 @@ class Durability:
         self._retry: asyncio.TimerHandle | None = None
         self._feeding: asyncio.Handle | None = None
         self._unreadable = False
+        #: Tries in a row for which another process had the file.
+        self._busy = 0
         self._closed = False
 
     def turn(self) -> None:
@@ -135,6 +142,7 @@ class Durability:
         assert self._batch is not None
         number, changes = self._batch
         self._batch = None
+        self._busy = 0
         self.batches += 1
         self.rows += len(changes)
         journal = self._keeper.journal
@@ -154,6 +162,9 @@ class Durability:
 
     def _failed(self, error: BaseException) -> None:
         """Keep the batch, say so once, and try again in a while."""
+        if self._is_only_busy(error):
+            self._retry = self._loop.call_later(STORE_BUSY_RETRY_S, self._try_again)
+            return
         self._keeper.failures += 1
         journal = self._keeper.journal
         if not journal.failing:
@@ -164,6 +175,13 @@ class Durability:
                 "it can be written; nothing that was acknowledged is lost."
             )
         self._retry = self._loop.call_later(STORE_RETRY_S, self._try_again)
+
+    def _is_only_busy(self, error: BaseException) -> bool:
+        """Whether another process has the file, and has not had it for long."""
+        if not (isinstance(error, StoreError) and error.busy):
+            return False
+        self._busy += 1
+        return self._busy * STORE_BUSY_RETRY_S < STORE_BUSY_PATIENCE_S
 
     # -- pages --------------------------------------------------------------------------------
 
@@ -215,12 +233,10 @@ class Durability:
             if timer is not None:
                 timer.cancel()
         try:
-            batch = self._batch or (0, None)
-            for changes in (batch[1], self._keeper.journal.take()[1]):
-                if changes:
-                    for _ in self._store.write(changes):
-                        pass
-            await self._loop.run_in_executor(self._thread, self._store.commit)
+            last = [] if self._batch is None else [self._batch[1]]
+            last.append(self._keeper.journal.take()[1])
+            while not await self._write_last(last):
+                await asyncio.sleep(STORE_BUSY_RETRY_S)
         except Exception as error:
             what = error if isinstance(error, StoreError) else _place(error)
             self._complain(
@@ -229,6 +245,20 @@ class Durability:
         finally:
             self._thread.shutdown(wait=False)
             self._store.close()
+
+    async def _write_last(self, batches: list[Changes]) -> bool:
+        """Write batches at the end; false where another process has the file for a moment."""
+        try:
+            for changes in batches:
+                if changes:
+                    for _ in self._store.write(changes):
+                        pass
+            await self._loop.run_in_executor(self._thread, self._store.commit)
+        except StoreError as error:
+            if self._is_only_busy(error):
+                return False
+            raise
+        return True
 
 
 def _place(error: BaseException) -> str:

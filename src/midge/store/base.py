@@ -36,11 +36,13 @@ class StoreError(MidgeError):
 
     Attributes:
         full: the disk is full, so that it may pass by itself.
+        busy: another process has the file, for a moment most likely.
     """
 
-    def __init__(self, text: str, full: bool = False) -> None:
+    def __init__(self, text: str, full: bool = False, busy: bool = False) -> None:
         super().__init__(text)
         self.full = full
+        self.busy = busy
 
 
 class SessionRow(NamedTuple):

@@ -133,12 +133,14 @@ class Faulty(MemoryStore):
         self.in_write: Exception | None = None
         self.in_commit: Exception | None = None
         self.in_page: Exception | None = None
+        self.why_not: Callable[[], Exception | None] = lambda: self.in_write
         self.pages = 0
 
     def write(self, changes: Changes) -> Iterator[None]:
         yield
-        if self.in_write is not None:
-            raise self.in_write
+        fault = self.why_not()
+        if fault is not None:
+            raise fault
         yield from super().write(changes)
 
     def commit(self) -> None:
@@ -206,6 +208,60 @@ async def test_whatever_fails_is_told_refuses_publishes_and_heals(
     assert said[1:] == ["The store can be written again."]
     assert [row.seq for row in store.read(10).deliveries] == [1]  # and once
     await durability.close()
+
+
+BUSY = StoreError("the store x cannot be written: database is locked", busy=True)
+
+
+@pytest.mark.parametrize("ending", [False, True])
+async def test_a_file_that_another_process_has_for_a_moment_is_nothing_to_speak_of(
+    ending: bool,
+) -> None:
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    key = journal.new_session()
+    journal.keep_session(key, "c", None, 10, None, True)
+    journal.queue(key, Message("t", b"x", 1), 1, False, ())
+    publisher = Waiting(keeper)
+    tries = 0
+
+    def count() -> Exception | None:
+        nonlocal tries
+        tries += 1
+        return BUSY if tries < 5 else None
+
+    store.why_not = count
+    if not ending:
+        durability.turn()
+        await until(lambda: publisher.told)
+    await durability.close()
+    assert tries >= 5
+    assert said == []
+    assert not keeper.failures
+    assert len(store.read(10).deliveries) == 1
+
+
+async def test_a_file_that_another_process_does_not_let_go_is_told_and_publishes_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("midge.server.durability.STORE_BUSY_PATIENCE_S", 0.05)
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    said: list[str] = []
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, said.append)
+    journal.take_incoming(journal.new_session(), 1)
+    store.in_write = BUSY
+    durability.commit_now()
+    await until(lambda: journal.failing and keeper.failures > 2)
+    assert len(said) == 1
+    assert "locked" in said[0]
+    await durability.close()  # which does not wait for it either
+    assert len(said) == 2
+    assert "could not be written at the end" in said[1]
 
 
 async def test_whatever_fails_at_the_end_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,29 @@ def image(contents: Contents) -> dict[str, object]:
 def write(store: Store, changes: Changes) -> None:
     for _ in store.write(changes):
         pass
+
+
+def test_nobody_waits_in_the_loop_for_a_file_that_another_process_has(tmp_path: Path) -> None:
+    path = str(tmp_path / "midge.db")
+    store = SqliteStore(path, "off")
+    journal = Journal()
+    journal.keep_session(journal.new_session(), "c", None, 10, None, False)
+    _, changes = journal.take()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for connection in (store._writer, store._reader):
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
+    with pytest.raises(StoreError, match="locked") as error:
+        write(store, changes)
+    assert error.value.busy
+    assert not error.value.full
+    assert store.page(1, 0, 10) == []  # readers do not wait for writers
+    other.execute("ROLLBACK")
+    other.close()
+    write(store, changes)
+    store.commit()
+    assert len(store.read(10).sessions) == 1
+    store.close()
 
 
 class Stores(RuleBasedStateMachine):
@@ -241,7 +265,7 @@ def test_the_deliveries_of_an_ended_session_go_a_slice_at_a_time(tmp_path: Path)
         journal.queue(key, Message("t", b"%d" % number, 1), 1, False, ())
     committed(store, journal)
     journal.end_session(key)
-    left = []
+    left: list[int] = []
     while not left or store.has_leftovers():
         committed(store, journal)
         left.append(store._writer.execute("SELECT count(*) FROM message").fetchone()[0])

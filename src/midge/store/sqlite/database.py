@@ -109,6 +109,9 @@ class SqliteStore:
             self._writer.execute(f"PRAGMA synchronous = {SYNCS[sync]}")
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only = 1")
+            # From here on it is the event loop that would wait for a file that another process has.
+            self._writer.execute("PRAGMA busy_timeout = 0")
+            self._reader.execute("PRAGMA busy_timeout = 0")
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
         except sqlite3.DatabaseError as error:
@@ -215,6 +218,7 @@ class SqliteStore:
 
 
 def _connect(path: str) -> sqlite3.Connection:
+    # It may be that somebody looks into the file while it is opened: for that long it is waited.
     # No implicit transactions; used by two threads, but never by both at a time.
     return sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
 
@@ -234,7 +238,8 @@ def _failure(path: str, what: str, error: sqlite3.Error) -> StoreError:
     why = "database or disk is full" if full else str(error)
     if code & 0xFF == sqlite3.SQLITE_IOERR and not full:
         why += f" ({error.sqlite_errorname})"  # which of many
-    return StoreError(f"the store {path} cannot be {what}: {why}", full)
+    busy = code & 0xFF == sqlite3.SQLITE_BUSY
+    return StoreError(f"the store {path} cannot be {what}: {why}", full, busy)
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
