@@ -26,6 +26,7 @@ from midge.broker.queue_item import Item
 from midge.broker.queue_leases import Leases
 from midge.broker.queue_pages import Pages
 from midge.broker.queue_ready import Ready
+from midge.broker.queue_returns import Returns
 from midge.config.queue_settings import DROP_OLDEST, REJECT, QueueSettings, wishes
 from midge.limits import SLICE_ENTRIES
 from midge.message import NEVER, Message
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from midge.broker.session import Session
     from midge.store.base import DeliveryRow, MessageRow
 
-#: Between two slices of work, for whoever else has something to do.
+#: Between two slices of work, for whoever else has something to do: where somebody waits for the
+#: next one, and where nobody does.
+_TURN_S: Final = 0.001
 _STEP_S: Final = 0.01
 #: So many who wait for room are kept without looking whether they still do.
 _ROOM_MIN: Final = 1024
@@ -59,7 +62,8 @@ class Queue(QueueCounters):
         pages: those of them that are on the disk only.
         ring: its consumers, and whose turn it is.
         leases: when those must have done what they have.
-        in_flight: messages that somebody has.
+        in_flight: messages that somebody has, or had and left with.
+        returns: those of the last kind, which are on their way back.
         given: the highest number in the store of those that were given out.
         closed: it is no more.
     """
@@ -67,6 +71,7 @@ class Queue(QueueCounters):
     __slots__ = (
         "_changed",
         "_due",
+        "_more",
         "_not_before",
         "_room",
         "_room_max",
@@ -80,6 +85,7 @@ class Queue(QueueCounters):
         "pages",
         "queues",
         "ready",
+        "returns",
         "ring",
         "settings",
     )
@@ -94,6 +100,7 @@ class Queue(QueueCounters):
         self.pages = Pages(self)
         self.ring = Ring()
         self.leases = Leases()
+        self.returns = Returns()
         self.in_flight = 0
         self.given = 0
         self.closed = False
@@ -103,6 +110,7 @@ class Queue(QueueCounters):
         self._due = NEVER  # when the ticket comes up
         self._not_before = 0.0
         self._changed = False
+        self._more = False  # the last slice was not the end of it
 
     @property
     def consumers(self) -> list[Consumer]:
@@ -130,6 +138,12 @@ class Queue(QueueCounters):
         if self.rejects():
             self.queues.full[self] = None
         self._look_again()
+
+    def _go_on_later(self, now: float) -> None:
+        """Have the next tick go on, once everybody else has had a turn."""
+        self._more = True
+        self._not_before = now + _TURN_S
+        self._watch()
 
     def _look_again(self) -> None:
         """Have every consumer looked at in the next tick."""
@@ -169,7 +183,7 @@ class Queue(QueueCounters):
         if priority or delay_s > 0:
             self._put_out_of_order(message, priority, delay_s, now)
             return True
-        if not (ready.count and ready.anything()):
+        if not (ready.count and ready.anything()) and not self.returns:
             consumer = self.ring.next()
             if consumer is not None:
                 self._offer(self._new_item(message, QUEUED), consumer, now)
@@ -245,7 +259,9 @@ class Queue(QueueCounters):
         if self.settings.full == REJECT or self._metrics.memory_full:
             self.rejected += 1
             return False
-        while self.settings.full == DROP_OLDEST:
+        left = SLICE_ENTRIES  # more than one goes for one that is large, or after a new limit
+        while self.settings.full == DROP_OLDEST and left:
+            left -= 1
             if not self.ready.fifo:
                 self.pages.load()
             item = self.ready.pop_least(priority)
@@ -257,7 +273,7 @@ class Queue(QueueCounters):
                 self._finish(item)
                 self.dropped += 1
                 self._metrics.dropped_queue_full += 1
-            if not self.is_full():
+            if not (left and self.is_full()):
                 return True
         self.dropped += 1
         self._metrics.dropped_queue_full += 1
@@ -299,8 +315,12 @@ class Queue(QueueCounters):
         item.deliveries += 1
         item.consumer = consumer
         if item.stored:
-            self.queues.journal.given(self.key, item.serial)
-            self.given = max(self.given, item.serial)
+            if item.deliveries > 1 or item.priority or item.ready_at:
+                # Out of order, so that a mark up to which all were given says nothing of it.
+                self.queues.journal.change(self.key, item.serial, item.deliveries, HELD)
+            else:
+                self.queues.journal.given(self.key, item.serial)
+                self.given = max(self.given, item.serial)
         outcome = consumer.give(item, now)
         consumer.taken += 1
         if outcome == TAKEN:
@@ -320,9 +340,16 @@ class Queue(QueueCounters):
             self._bury(item, f"larger than {consumer.who()} takes", now)
 
     def serve(self, now: float) -> None:
-        """Give out what waits, for as long as somebody has credit."""
+        """Give out what waits, for as long as somebody has credit; at most a slice of it."""
+        if self.returns:
+            return
         ready = self.ready
+        end = self.expired + SLICE_ENTRIES
         while ready.anything():
+            if self.expired >= end:
+                self._go_on_later(now)
+                break
+            end -= 1
             consumer = self.ring.next()
             if consumer is None:
                 break
@@ -338,15 +365,17 @@ class Queue(QueueCounters):
         self.serve(now)
 
     def _next(self, now: float) -> Item | None:
-        """Take out the message that is given next."""
+        """Take out the message that is given next; of those that are too old, drop a slice."""
         ready = self.ready
-        while True:
+        for _ in range(SLICE_ENTRIES):
             while ready.needs_page() and self.pages.load():
                 pass
             item = ready.pop()
             if item is None or not item.is_dead(now):
                 return item
             self._expire(item)
+        self._go_on_later(now)
+        return None
 
     def _expire(self, item: Item) -> None:
         self.expired += 1
@@ -398,14 +427,23 @@ class Queue(QueueCounters):
             self.welcome(consumer, now)
 
     def take_back(self, items: Iterable[Item], holder: object, now: float) -> None:
-        """Whoever had these messages is gone: others get them."""
-        for item in items:
-            consumer = item.consumer
-            if consumer is not None and consumer.holder is holder:
-                self._release(item, consumer)
-                self.ring.stand(consumer)
-                self._again(item, f"{consumer.who()} left with it", now)
+        """Whoever had these messages is gone: others get them, when all of them are back."""
+        self.returns.add(items, holder)
+        self._bring_back(now)
         self.serve(now)
+
+    def _bring_back(self, now: float) -> None:
+        """Have a slice of what somebody left with back."""
+        for _ in range(SLICE_ENTRIES):
+            item = self.returns.next()
+            if item is None:
+                return
+            consumer = item.consumer
+            assert consumer is not None
+            self._release(item, consumer)
+            self.ring.stand(consumer)
+            self._again(item, f"{consumer.who()} left with it", now)
+        self._go_on_later(now)
 
     def _release(self, item: Item, consumer: Consumer) -> None:
         item.consumer = None
@@ -449,7 +487,8 @@ class Queue(QueueCounters):
 
         Only :class:`Deadlines` asks: what it hears is when the ticket comes up.
         """
-        when = 0.0 if self._changed else min(self.leases.next_end(), self.ready.next_change())
+        waits = self._changed or self._more
+        when = 0.0 if waits else min(self.leases.next_end(), self.ready.next_change())
         if when != NEVER:
             when = max(when, self._not_before)
         self._due = when
@@ -461,6 +500,10 @@ class Queue(QueueCounters):
         if self._changed:
             self._changed = False
             able.update(dict.fromkeys(self.ring.consumers))
+        self._more = False
+        self._not_before = now + _STEP_S
+        if self.returns:
+            self._bring_back(now)
         left = SLICE_ENTRIES
         while left and (item := self.leases.ended(now)) is not None:
             consumer = item.consumer
@@ -475,7 +518,6 @@ class Queue(QueueCounters):
         while left and (item := self.ready.pop_dead(now)) is not None:
             self._expire(item)
             left -= 1
-        self._not_before = now + _STEP_S
         for consumer in able:
             self.ring.stand(consumer)
         self.serve(now)
@@ -518,7 +560,7 @@ class Queue(QueueCounters):
     def pop(self, now: float) -> Item | None:
         """Take out the next message, for good: the caller has it elsewhere, or wants it gone."""
         item = self._next(now)
-        if item is None:
+        if item is None and not self.ready.anything():
             item = self.ready.pop_delayed()
         if item is not None:
             self._finish(item)
@@ -537,6 +579,7 @@ class Queue(QueueCounters):
             self.leave(consumer, now)
         self.queues.remains.take(self.ready, now)
         self.ready = Ready()
+        self.returns.clear()
         self.leases.clear()
         if self.key:
             self.queues.journal.end_queue(self.key)
