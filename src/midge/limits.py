@@ -272,6 +272,9 @@ ZMTP_SERVER_HEARTBEAT_S: Final = 30.0
 #: Sent ahead to a ZeroMQ PULL before its transport has taken it: a large write, little that a slow
 #: peer keeps from others.
 ZMQ_PULL_AHEAD_BYTES: Final = 65_536
+#: Messages that a ZeroMQ ROUTER has not replied to, where its queue has no prefetch: as many as an
+#: MQTT client can have.
+ZMQ_WORK_MAX: Final = 65_535
 #: Requests of one ZeroMQ peer that wait for their replies; the oldest is forgotten for the next.
 ZMQ_REQUESTS_MAX: Final = 65_536
 #: The longest delay of a message: a year.

@@ -7,7 +7,7 @@ goes its way at once. The keeper knows who waits; the shell says when a batch is
 
 Two more wait here: publishers, where more is collected than the disk takes, and queues that are
 read from the disk a page at a time. Those go on a few at a time (:meth:`Keeper.feed`), since each
-may read a page and send it.
+may have much to do.
 
 A fault of ours in one of those who wait costs that one its connection, and the others nothing.
 """
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 #: So many who wait for the disk are kept without looking whether they still do.
 _RELIEF_MIN: Final = 1024
-#: So many read on from the disk in one step.
+#: So many read on from the disk in one step, and so many publishers go on: what these had sent
+#: before they were stopped comes at once.
 _FED_AT_ONCE: Final = 2
 
 
@@ -59,6 +60,7 @@ class Keeper:
         "_page",
         "_relief",
         "_relief_max",
+        "_relieved",
         "delayed",
         "failures",
         "fault",
@@ -77,6 +79,7 @@ class Keeper:
         self.hungry: dict[DurableOutbox | Queue, None] = {}
         self._relief: list[Pending] = []
         self._relief_max = _RELIEF_MIN
+        self._relieved: deque[Pending] = deque()
         self.delayed = 0
         self.failures = 0
         self.fault: str | None = None
@@ -130,7 +133,7 @@ class Keeper:
     def safe(self, number: int, now: float) -> None:
         """All batches up to ``number`` are on the disk: say what waited for that.
 
-        Those who wait for a page go on with :meth:`feed`.
+        Those who wait for a page, and publishers, go on with :meth:`feed`.
 
         Raises:
             Exception: the first fault of ours in one of those who waited; all others were told.
@@ -153,13 +156,8 @@ class Keeper:
                 fault = fault or error
         self.serve_hungry()
         if self._relief and not self.full():
-            relief = self._relief
-            self._relief = []
-            for pending in relief:
-                try:
-                    pending.settle(ALLOWED, now)
-                except Exception as error:
-                    fault = fault or error
+            self._relieved += self._relief
+            self._relief.clear()
         if fault is not None:
             raise fault
 
@@ -169,14 +167,21 @@ class Keeper:
         self.hungry.clear()
 
     def feed(self, now: float) -> bool:
-        """Let a few of them read on; false when none is left.
+        """Let a few of them read on, and a few publishers; false when nobody is left.
 
         Raises:
             Exception: a fault of ours in one of them, which has had its turn.
         """
         for _ in range(min(_FED_AT_ONCE, len(self._fed))):
             self._fed.popleft().pump(now)
-        return bool(self._fed)
+        for _ in range(min(_FED_AT_ONCE, len(self._relieved))):
+            if self.full():
+                # The others wait for the next batch, before those who came later.
+                self._relief[:0] = self._relieved
+                self._relieved.clear()
+                break
+            self._relieved.popleft().settle(ALLOWED, now)
+        return bool(self._fed or self._relieved)
 
 
 def _cut(link: Link | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from midge.broker.consumer import DONE, TAKEN, Consumer
-from midge.limits import ZMQ_PULL_AHEAD_BYTES
+from midge.limits import ZMQ_PULL_AHEAD_BYTES, ZMQ_WORK_MAX
 from midge.links.zmq_mapping import body_of
 from midge.mqtt.reasons import Reason
 
@@ -79,8 +79,8 @@ class Worker(Puller):
 
     def has_credit(self) -> bool:
         """See :meth:`Consumer.has_credit`."""
-        ahead = self._ahead or self.queue.settings.prefetch
-        return (not ahead or len(self.working) < ahead) and super().has_credit()
+        ahead = self._ahead or self.queue.settings.prefetch or ZMQ_WORK_MAX
+        return len(self.working) < ahead and super().has_credit()
 
     def give(self, item: Item, now: float) -> int:
         """See :meth:`Consumer.give`."""

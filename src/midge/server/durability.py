@@ -196,7 +196,9 @@ class Durability:
         try:
             more = self._keeper.feed(self._now())
         except Exception as error:
-            self._complain(f"Error: a page of the store could not be given out: {_place(error)}.")
+            self._complain(
+                f"Error: somebody who waited for the store could not go on: {_place(error)}."
+            )
         if more:
             self._feeding = self._loop.call_soon(self._feed)
         if self._unreadable and self._keeper.fault is None:

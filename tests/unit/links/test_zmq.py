@@ -194,6 +194,22 @@ def test_a_worker_has_no_more_at_a_time_than_it_may(kind: str, ahead: int) -> No
     assert [request[-1] for request in worker.received()] == [b"%d" % ahead]
 
 
+def test_a_worker_has_a_limit_also_where_its_queue_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("midge.links.zmq_consumers.ZMQ_WORK_MAX", 3)
+    there = with_queue("prefetch=0")
+    worker = ZmqPeer(there, "ROUTER")
+    push = ZmqPeer(there, "PUSH")
+    for number in range(5):
+        push.send(b"%d" % number)
+    requests = worker.received()
+    assert [request[-1] for request in requests] == [b"0", b"1", b"2"]
+    worker.send(requests[0][0], b"", b"done")
+    there.settle()
+    assert [request[-1] for request in worker.received()] == [b"3"]
+
+
 def test_a_job_that_a_worker_refuses_comes_again_and_no_reply_goes_out() -> None:
     there = with_queue("deliveries_max=3")
     asker, worker = ZmqPeer(there, "DEALER"), ZmqPeer(there, "ROUTER")

@@ -364,3 +364,43 @@ async def test_those_who_wait_for_pages_are_served_a_few_in_each_turn_of_the_loo
     assert len(said) == 1
     assert "LookupError" in said[0]
     await durability.close()
+
+
+async def test_publishers_that_waited_for_the_disk_go_on_a_few_in_each_turn_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("midge.broker.keeper.STORE_PENDING_ROWS", 10)
+    went: list[int] = []
+    at_once: list[int] = []
+
+    class Counting(Keeper):
+        def feed(self, now: float) -> bool:
+            before = len(went)
+            more = super().feed(now)
+            at_once.append(len(went) - before)
+            return more
+
+    store = Faulty()
+    journal = Journal()
+    keeper = Counting(journal, store.page)
+    durability = Durability(keeper, store, lambda: 0.0, lambda: durability.turn(), print)
+    key = journal.new_session()
+    for _ in range(11):
+        journal.queue(key, Message("t", b"x", 1), 1, False, ())
+
+    def publish(number: int) -> None:
+        if keeper.full():
+            keeper.wait().wait(lambda made, now: publish(number))
+            return
+        went.append(number)
+        for _ in range(3):
+            journal.queue(key, Message("t", b"x", 1), 1, False, ())
+
+    for number in range(20):
+        publish(number)
+    assert went == []
+    durability.turn()
+    await until(lambda: len(went) == 20)
+    assert went == list(range(20))  # in the order in which they came
+    assert max(at_once) == 2
+    await durability.close()
