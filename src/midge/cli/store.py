@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from midge.cli.output import OutputGone, print_error, print_line, write_output
@@ -48,7 +48,11 @@ def main(arguments: Sequence[str]) -> int:
     except _UsageError as error:
         print_error(f"Error: {error}\n\nUse 'midge store --help' to see usage.")
         return 2
-    except (MidgeError, OSError) as error:
+    except OSError as error:
+        what = "it exists already" if isinstance(error, FileExistsError) else error.strerror
+        print_error(f"Error: {error.filename or 'input or output'}: {what}")
+        return 1
+    except MidgeError as error:
         print_error(f"Error: {error}")
         return 1
     except OutputGone as error:
@@ -103,14 +107,27 @@ def _export(path: str, rest: list[str]) -> int:
     _none("export", rest[1:])
     lines = upkeep.export_lines(path)
     if rest:
-        descriptor = os.open(rest[0], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            for line in lines:
-                file.write(line + "\n")
+        _write_file(rest[0], lines)
         return 0
     for line in lines:
         write_output(line.encode() + b"\n")
     return 0
+
+
+def _write_file(name: str, lines: Iterator[str]) -> None:
+    """Write a new file; what cannot be written whole is not left behind."""
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            for line in lines:
+                file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException as error:
+        os.unlink(name)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, name) from error
+        raise
 
 
 def _import(path: str, rest: list[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from midge.store.base import SubscriptionRow
 from midge.store.journal import Journal
 from midge.store.sqlite import schema
 from midge.store.sqlite.database import SqliteStore
+from midge.store.sqlite.salvage import open_store
 
 
 def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -121,26 +124,72 @@ def test_what_is_exported_can_be_imported(
         ('{"table": "doomed"}', "line 2 is no row of a store"),
         ('{"midge_store": 99}', "an export of version 99"),
         ("[]", "line 2 is no row of a store"),
+        ("[" * 100_000, "line 2 is no row of a store"),
+        ('{"table": "doomed", "session": "x"}', "line 2 is no row of a store"),
+        ('{"table": "doomed", "session": 100000000000000000000}', "line 2 is no row of a store"),
+        ('{"table": "retained", "topic": {"base64": "!"}, "message": 1}', "line 2 is no row"),
+        ('{"midge_store": 2, "rows": 3}', "it has 3 rows, but 0 are there"),
+        ("\udc84\udcff", "can't decode byte 0x84"),
     ],
 )
 def test_a_bad_line_ends_the_import_and_leaves_nothing(
     tmp_path: Path, line: str, complaint: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lines = tmp_path / "lines"
-    lines.write_text(f'{{"midge_store": 1}}\n{line}\n')
+    lines.write_text(f'{{"midge_store": 1}}\n{line}\n', errors="surrogateescape")
     assert main(["store", "import", str(tmp_path / "new.db"), str(lines)]) == 1
     assert complaint in capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["lines"]
 
 
-def test_an_import_and_a_backup_overwrite_nothing(
+def test_an_export_that_was_cut_short_is_not_taken_for_the_whole(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "lines"
+    assert main(["store", "export", str(store), str(lines)]) == 0
+    whole = lines.read_text().splitlines(keepends=True)
+    lines.write_text("".join(whole[:-1]))
+    assert main(["store", "import", str(tmp_path / "new.db"), str(lines)]) == 1
+    assert f"has {len(whole) - 1} rows, but {len(whole) - 2}" in capfd.readouterr().err
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_an_export_that_cannot_be_written_is_not_left_behind(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["store", "export", str(store), str(tmp_path / "lines")]) == 1
+    assert capfd.readouterr().err == f"Error: {tmp_path / 'lines'}: No space left on device\n"
+    assert not (tmp_path / "lines").exists()
+
+
+def test_an_import_and_a_backup_and_an_export_overwrite_nothing(
     store: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = store.read_bytes()
-    assert main(["store", "import", str(store)]) == 1
-    assert main(["store", "backup", str(store), str(store)]) == 1
+    for command in (["import"], ["backup", str(store)], ["export", str(store)]):
+        assert main(["store", command[0], str(store), *command[1:]]) == 1
+        error = capfd.readouterr().err
+        assert "exists" in error
+        assert "Errno" not in error
     assert store.read_bytes() == before
-    assert "exists" in capfd.readouterr().err
+
+
+def test_nothing_is_imported_under_a_broker_whose_file_was_deleted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "midge.db")
+    store, _, _ = open_store(path, "off", "now", 10)
+    os.unlink(path)
+    lines = tmp_path / "lines"
+    lines.write_text('{"midge_store": 2}\n')
+    assert main(["store", "import", path, str(lines)]) == 1
+    assert "in use by another broker" in capfd.readouterr().err
+    store.close()
+    assert main(["store", "import", path, str(lines)]) == 0
 
 
 def test_a_backup_is_the_store_while_it_is_written(store: Path, tmp_path: Path) -> None:
@@ -157,8 +206,8 @@ def test_a_backup_is_the_store_while_it_is_written(store: Path, tmp_path: Path) 
     assert main(["store", "backup", str(store), str(copy)]) == 0
     running.commit()
     running.close()
-    assert sorted(row[0] for row in dump(copy)["retained"]) == ["kept", "later"]
-    assert sorted(row[0] for row in dump(store)["retained"]) == ["kept", "later", "not yet"]
+    assert sorted(str(row[0]) for row in dump(copy)["retained"]) == ["kept", "later"]
+    assert sorted(str(row[0]) for row in dump(store)["retained"]) == ["kept", "later", "not yet"]
 
 
 def test_compacting_gives_space_back_while_the_store_is_open(tmp_path: Path) -> None:

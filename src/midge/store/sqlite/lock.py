@@ -32,8 +32,11 @@ class StoreLock:
 
     __slots__ = ("_descriptor",)
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, make: bool = True) -> None:
         """Take the lock of the store at ``path``.
+
+        Args:
+            make: make its file where there is none; otherwise nobody can have it, and nor has this.
 
         Raises:
             StoreError: another process has it.
@@ -42,7 +45,8 @@ class StoreLock:
         if fcntl is None:
             return
         try:
-            descriptor = os.open(path + ENDING, os.O_RDWR | os.O_CREAT, 0o600)
+            flags = os.O_RDWR | os.O_CREAT if make else os.O_RDWR
+            descriptor = os.open(path + ENDING, flags, 0o600)
         except OSError:
             return  # who opens the store will be told why
         try:

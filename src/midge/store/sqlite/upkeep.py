@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from midge.store.base import StoreError
 from midge.store.sqlite import schema
 from midge.store.sqlite.database import insert_into, prepare
+from midge.store.sqlite.lock import StoreLock
 from midge.store.sqlite.rows import fitted, is_sound
 from midge.store.sqlite.salvage import mend
 
@@ -152,7 +153,7 @@ def _size(path: str) -> int:
 
 
 def export_lines(path: str) -> Iterator[str]:
-    """The whole store as lines of JSON: one a row, the first names the version.
+    """The whole store as lines of JSON: one a row, the first names the version and their number.
 
     Bytes are ``{"base64": "..."}``. All rows are of one moment.
 
@@ -162,7 +163,11 @@ def export_lines(path: str) -> Iterator[str]:
     connection = open_file(path)
     try:
         connection.execute("BEGIN")
-        yield json.dumps({"midge_store": schema.VERSION})
+        counts = [
+            connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in schema.TABLES
+        ]
+        yield json.dumps({"midge_store": schema.VERSION, "rows": sum(counts)})
         for table in schema.TABLES:
             rows = connection.execute(f"SELECT * FROM {table}")
             names = [column[0] for column in rows.description]
@@ -185,41 +190,73 @@ def import_lines(path: str, lines: Iterable[str]) -> int:
     """Make a store of the lines of :func:`export_lines`; returns how many rows it has.
 
     Raises:
-        StoreError: there is a file already, or a line is not what it should be: no file is left.
+        StoreError: there is a file already, a line is not what it should be, or some are missing:
+            no file is left.
     """
-    if os.path.exists(path):
-        raise StoreError(f"{path} exists; an import makes a new store")
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None)
+    lock = StoreLock(path, make=False)  # of a broker whose file was deleted under it
     try:
-        prepare(connection, path)
-        connection.execute("BEGIN")
-        count = 0
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                count += _import_line(connection, number, line)
-        mend(connection)
-        connection.execute("COMMIT")
-    except (sqlite3.Error, StoreError) as error:
-        connection.close()
-        for ending in ("", "-wal", "-shm"):
-            if os.path.exists(path + ending):
-                os.unlink(path + ending)
-        if isinstance(error, StoreError):
+        if os.path.exists(path):
+            raise StoreError(f"{path} exists; an import makes a new store")
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            return _import_into(connection, path, lines)
+        except BaseException as error:
+            connection.close()
+            for ending in ("", "-wal", "-shm"):
+                if os.path.exists(path + ending):
+                    os.unlink(path + ending)
+            if isinstance(error, (sqlite3.Error, UnicodeDecodeError)):
+                raise StoreError(f"the import failed: {error}") from error
             raise
-        raise StoreError(f"the import failed: {error}") from error
-    connection.close()
+        finally:
+            connection.close()
+    finally:
+        lock.release()
+
+
+def _import_into(connection: sqlite3.Connection, path: str, lines: Iterable[str]) -> int:
+    prepare(connection, path)
+    connection.execute("BEGIN")
+    count = 0
+    wanted: int | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        values = _values(number, line)
+        if "midge_store" in values:
+            wanted = _announced(number, values)
+        else:
+            _import_row(connection, number, values)
+            count += 1
+    if wanted not in (None, count):
+        raise StoreError(f"the export says that it has {wanted} rows, but {count} are there")
+    mend(connection)
+    connection.execute("COMMIT")
     return count
 
 
-def _import_line(connection: sqlite3.Connection, number: int, line: str) -> int:
+def _values(number: int, line: str) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(line)
-        version = values.get("midge_store")
-        if version is not None:
-            if not (isinstance(version, int) and 1 <= version <= schema.VERSION):
-                raise StoreError(f"line {number}: an export of version {version}")
-            return 0
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"line {number} is no row of a store: {error}") from error
+    if not isinstance(values, dict):
+        raise StoreError(f"line {number} is no row of a store")
+    return values
+
+
+def _announced(number: int, values: dict[str, Any]) -> int | None:
+    """How many rows the first line of an export promises; ``None`` where it does not say."""
+    version = values["midge_store"]
+    if not (isinstance(version, int) and 1 <= version <= schema.VERSION):
+        raise StoreError(f"line {number}: an export of version {version}")
+    rows = values.get("rows")
+    return rows if isinstance(rows, int) else None
+
+
+def _import_row(connection: sqlite3.Connection, number: int, values: dict[str, Any]) -> None:
+    try:
         table = values.pop("table")
         if table not in schema.TABLES:
             raise StoreError(f"line {number}: there is no table {table!r}")
@@ -232,9 +269,8 @@ def _import_line(connection: sqlite3.Connection, number: int, line: str) -> int:
         if not is_sound(table, row):
             raise ValueError(f"no {table} is like that")
         connection.execute(insert_into(table), row)
-    except (ValueError, KeyError, TypeError, AttributeError, sqlite3.Error) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, sqlite3.Error) as error:
         raise StoreError(f"line {number} is no row of a store: {error}") from error
-    return 1
 
 
 def _from_json(value: object) -> object:
