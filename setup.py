@@ -12,8 +12,10 @@ from setuptools import setup
 
 #: Rooms whose modules are compiled, and single modules. What a program of the user derives from, or
 #: what tests replace, is not here; see ``midge.compiled``.
-ROOMS = ("mqtt", "topics", "broker", "links")
+ROOMS = ("mqtt", "topics", "broker", "links", "zmtp", "patterns", "net/zeromq")
 MODULES = ("message.py",)
+#: Modules of those rooms that say themselves why they are not.
+NOT_COMPILED = ("net/zeromq/blocking_context.py",)
 
 
 def sources() -> list[str]:
@@ -22,7 +24,8 @@ def sources() -> list[str]:
     found = [package / name for name in MODULES]
     for room in ROOMS:
         found += sorted(path for path in (package / room).glob("*.py") if path.stem != "__init__")
-    return [str(path) for path in found]
+    left_out = {package / name for name in NOT_COMPILED}
+    return [str(path) for path in found if path not in left_out]
 
 
 if os.environ.get("MIDGE_COMPILE") == "1":

@@ -16,7 +16,8 @@ import threading
 import time
 from typing import Final
 
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 
 TRANSPORTS: Final = ("tcp://127.0.0.1:*", "ipc://*", "inproc://churn")
 PAIRS: Final = 5000
@@ -24,7 +25,8 @@ PAIRS: Final = 5000
 GROWTH_MAX: Final = 4 * 1024 * 1024
 _VICTIM: Final = """
 import sys
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 push = BlockingEngine("PUSH", BlockingContext())
 push.call(push.engine.connect, sys.argv[1])
 push.send(b"begun")

@@ -13,7 +13,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import ContextOption
 from midge.zmq.error import raise_as_zmq

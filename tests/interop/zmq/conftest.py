@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 
 _PROGRAM = Path(__file__).with_name("libzmq_peer.py")
 TIMEOUT_MS = 10_000

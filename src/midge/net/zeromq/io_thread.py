@@ -42,9 +42,9 @@ class IoThread:
         "_name",
         "_sleeping",
         "_stopping",
-        "_worker",
         "_wake_fd",
         "_warm",
+        "_worker",
         "quiet",
         "ticks",
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 from midge.net.zeromq.context import EngineContext
 from midge.net.zeromq.engine import SocketEngine
 from tests.unit.net.zeromq.fake_reactor import FakeReactor

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+from midge.net.zeromq.blocking import BlockingEngine
+from midge.net.zeromq.blocking_context import BlockingContext
 from midge.net.zeromq.engine import POLLIN, POLLOUT
 from midge.net.zeromq.waiting import POLLERR, wait_any
 from midge.patterns.errors import ETERM, SocketError

@@ -54,7 +54,8 @@ def test_messages_arrive_once_and_in_order(
 
 
 def test_sockets_of_a_loop_and_of_a_thread_meet_by_inproc() -> None:
-    from midge.net.zeromq.blocking import BlockingContext, BlockingEngine
+    from midge.net.zeromq.blocking import BlockingEngine
+    from midge.net.zeromq.blocking_context import BlockingContext
 
     context = BlockingContext()
     push = BlockingEngine("PUSH", context)
