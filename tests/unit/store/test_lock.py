@@ -48,6 +48,23 @@ def test_a_store_that_is_in_use_is_not_moved_aside_though_it_is_damaged(tmp_path
     store.close()
 
 
+def test_a_link_leads_to_the_same_lock_and_a_damaged_file_is_mended_where_it_lies(
+    tmp_path: Path,
+) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "midge.db").write_bytes(b"no database" * 1000)
+    link = tmp_path / "midge.db"
+    link.symlink_to(volume / "midge.db")
+    store, _, lines = open_store(str(link), "off", "now", 10)
+    assert "damaged" in lines[0]
+    assert link.is_symlink()
+    assert (volume / "midge.db.damaged-now").exists()
+    with pytest.raises(StoreError, match="in use"):
+        open_store(str(volume / "midge.db"), "off", "now", 10)
+    store.close()
+
+
 def test_a_lock_goes_with_a_process_that_is_killed(tmp_path: Path) -> None:
     path = str(tmp_path / "midge.db")
     command = [sys.executable, "-c", HOLDER, path]

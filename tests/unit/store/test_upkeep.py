@@ -255,6 +255,16 @@ def test_a_wrong_command_line_is_explained(
     assert complaint in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["verify", "stats", "export", "compact"])
+def test_what_cannot_be_read_is_said_with_the_reason(
+    tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "midge.db").mkdir()
+    assert main(["store", command, str(tmp_path)]) == 1
+    error = capfd.readouterr().err
+    assert error == f"Error: {tmp_path / 'midge.db'} cannot be read: Is a directory\n"
+
+
 def test_a_file_that_is_not_there_is_an_error_and_not_made(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

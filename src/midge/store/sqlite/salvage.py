@@ -56,6 +56,8 @@ def open_store(
     Raises:
         StoreError: the file cannot be made or opened at all, or another broker has it.
     """
+    # One file has one lock, and one directory where it is moved aside, whatever links lead to it.
+    path = os.path.realpath(path)
     lock = StoreLock(path)
     try:
         store, contents, lines = _open(path, sync, stamp, page)

@@ -70,7 +70,14 @@ def open_file(path: str) -> sqlite3.Connection:
     """
     if not os.path.exists(path):
         raise StoreError(f"there is no store at {path}")
-    connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+    try:
+        with open(path, "rb"):  # which says why it cannot be; SQLite does not
+            pass
+        connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
     try:
         application: int = connection.execute("PRAGMA application_id").fetchone()[0]
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
