@@ -6,7 +6,10 @@
  * can look at the broker's CPU time and memory between any two steps:
  *
  *   connect       everybody connects and subscribes         -> "result name=value ..."
+ *   fill          the idle subscribe to their filters       -> "result name=value ..."
  *   run SECONDS   publish for so long, wait for the last    -> "result name=value ..."
+ *   store         publish a retained message to each topic  -> "result name=value ..."
+ *   fetch         subscribe to them all, wait for the last  -> "result name=value ..."
  *   finish        a PINGREQ to the broker on every          -> "finished"
  *                 connection; nothing may come before its answer
  *   check COUNT   read a subscriber's stream from the rest  -> "right"
@@ -42,11 +45,14 @@ enum {
     EVENTS_MAX = 256,
     SENT_AT_SIZE = 1 << 16,    /* send times are kept for so many messages */
     SAMPLES_MAX = 1 << 20,     /* latencies kept */
+    FILTERS_A_PACKET = 50,     /* of the idle: a SUBACK must fit where the rest of a read is kept */
+    PEERS_AN_ADDRESS = 4096,   /* connections from one loopback address: ports are 16 bits */
 };
 
 static struct scheme scheme = {.publishers = 1, .topics = 1, .payload = 16, .version = 4};
 static long port = 1883, subscribers = 1, batch = 1, inflight = 20, backlog = 1024;
 static long pairs, shared, lasting, queue, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
+static long spread, retained, idle, filters, wild;
 
 static const struct { const char *name; long *value, least, most; } settings[] = {
     {"port", &port, 1, 65535},
@@ -65,6 +71,11 @@ static const struct { const char *name; long *value, least, most; } settings[] =
     {"lasting", &lasting, 0, 1},                       /* subscribers' sessions outlive them */
     {"queue", &queue, 0, 1},                           /* with shared: a named queue of midge instead */
     {"wildcard", &wildcard, 0, 1},                     /* subscribe to bench/#, not to every topic */
+    {"spread", &spread, 0, 1},                         /* subscriber i hears topic i, no other */
+    {"retained", &retained, 0, 1},                     /* for `store` and `fetch` instead of `run` */
+    {"idle", &idle, 0, 1000000},                       /* connections more, that get no message; */
+    {"filters", &filters, 0, 10000000},                /* what they together subscribe to with `fill`, */
+    {"wild", &wild, 0, 1},                             /* and whether these have wildcards */
     {"rate", &rate, 0, 100000},                        /* messages a second, one by one; 0: no limit */
     {"silence", &silence_ms, 1, 60000},                /* nothing came for so long: it is lost */
     {"feed", &feed_size, 1, READ_SIZE},                /* `check` takes its input in such pieces */
@@ -74,7 +85,7 @@ enum state { CLOSED, CONNECTING, SUBSCRIBING, READY };
 
 struct connection {
     int fd;
-    bool publishes, watched, ponged;   /* watched: for room to write */
+    bool publishes, idles, watched, ponged;   /* watched: for room to write */
     enum state state;
     long index;
     long suback_count;                 /* still to come */
@@ -90,7 +101,7 @@ struct connection {
     struct reader reader;              /* a subscriber's */
 };
 
-static struct connection *connections;   /* publishers first */
+static struct connection *connections;   /* publishers, then subscribers, then the idle */
 static long connection_count, copies;    /* copies: receivers of one message */
 static int poller, timer = -1;
 static uint64_t published, delivered, progress;   /* progress: packets that came, of any kind */
@@ -140,7 +151,10 @@ static double cpu_s(void)
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-static const char *role(const struct connection *c) { return c->publishes ? "publisher" : "subscriber"; }
+static const char *role(const struct connection *c)
+{
+    return c->publishes ? "publisher" : c->idles ? "idle connection" : "subscriber";
+}
 
 /* -- writing ------------------------------------------------------------------------------------ */
 
@@ -229,10 +243,13 @@ static void take_acknowledgement(struct connection *c, const uint8_t *p, size_t 
     else wrong("packet type %d for %s %ld", type, role(c), c->index);
 }
 
-static void take_suback(struct connection *c, const uint8_t *p, size_t size)
+static void take_suback(struct connection *c, const uint8_t *p, size_t header, size_t size)
 {
-    if (c->state != SUBSCRIBING || p[size - 1] != scheme.qos)
-        wrong("subscriber %ld was granted 0x%02x", c->index, p[size - 1]);
+    int expected = c->idles ? 0 : (int)scheme.qos;
+    size_t first = header + 2 + (scheme.version == 5 ? 1 : 0);
+    if (c->state != SUBSCRIBING || first >= size) wrong("%s %ld got a SUBACK", role(c), c->index);
+    for (size_t i = first; i < size; i++)
+        if (p[i] != expected) wrong("%s %ld was granted 0x%02x", role(c), c->index, p[i]);
     if (!--c->suback_count) c->state = READY;
 }
 
@@ -243,13 +260,14 @@ static void take_packet(struct connection *c, const uint8_t *p, size_t header, s
 {
     int type = p[0] >> 4;
     progress++;
-    if (type == PUBLISH && !c->publishes) take_message(c, p, header, size, answer, answer_size);
+    if (type == PUBLISH && !c->publishes && !c->idles) take_message(c, p, header, size, answer, answer_size);
     else if (type >= PUBACK && type <= PUBCOMP) take_acknowledgement(c, p, header, size, answer, answer_size);
-    else if (type == SUBACK) take_suback(c, p, size);
+    else if (type == SUBACK) take_suback(c, p, header, size);
     else if (type == PINGRESP) c->ponged = true;
     else if (type == CONNACK && c->state == CONNECTING && size >= 4) {
         if (p[3]) wrong("%s %ld was refused with 0x%02x", role(c), c->index, p[3]);
-        subscribe(c);
+        if (retained) c->state = READY; /* `fetch` subscribes, when there is something to be sent */
+        else subscribe(c);
     } else if (type == DISCONNECT)
         wrong("%s %ld got DISCONNECT 0x%02x", role(c), c->index, size > 2 ? p[2] : 0);
     else wrong("%s %ld got packet type %d", role(c), c->index, type);
@@ -324,22 +342,56 @@ static void subscribe(struct connection *c)
 {
     const char *prefix = shared && !queue ? "$share/group/" : "";
     long first = pairs ? c->index : 0, last = pairs ? c->index + 1 : scheme.publishers;
-    if (c->publishes || !scheme.publishers) {
+    if (c->publishes || c->idles || !scheme.publishers) {
         c->state = READY; /* without publishers, connections are all that is measured */
         return;
     }
     c->state = SUBSCRIBING;
-    c->suback_count = wildcard ? 1 : (last - first) * scheme.topics;
+    c->suback_count = wildcard || spread ? 1 : (last - first) * scheme.topics;
     uint8_t *buffer = allocate((size_t)c->suback_count, 64), *p = buffer;
     char filter[64];
     for (long i = 0; i < c->suback_count; i++) {
-        const char *topic = scheme.topic_names + (first * scheme.topics + i) * TOPIC_SIZE;
+        long number = spread ? c->index : first * scheme.topics + i;
+        const char *topic = scheme.topic_names + number * TOPIC_SIZE;
         if (wildcard) snprintf(filter, sizeof filter, "%sbench/#", prefix);
         else snprintf(filter, sizeof filter, "%s%.*s", prefix, TOPIC_SIZE, topic);
         p += put_subscribe(p, (int)scheme.version, (unsigned)(i % 65535 + 1), filter, (int)scheme.qos);
     }
     write_all(c, buffer, (size_t)(p - buffer));
     free(buffer);
+}
+
+/* The idle subscribe to what nobody publishes to: names of their own, or filters whose first level
+ * is a wildcard that every topic has, and whose second is not. */
+static void subscribe_idle(struct connection *c)
+{
+    long first = filters * c->index / idle, last = filters * (c->index + 1) / idle;
+    uint8_t *buffer = allocate((size_t)(last - first) + 1, 48), *p = buffer;
+    char names[FILTERS_A_PACKET][32];
+    const char *packet[FILTERS_A_PACKET];
+    for (long i = first; i < last; i += FILTERS_A_PACKET) {
+        int count = (int)(last - i < FILTERS_A_PACKET ? last - i : FILTERS_A_PACKET);
+        for (int k = 0; k < count; k++) {
+            snprintf(names[k], sizeof names[k], wild ? "+/%07ld/#" : "idle/%07ld/x", i + k);
+            packet[k] = names[k];
+        }
+        unsigned id = (unsigned)(c->suback_count++ % 65535 + 1);
+        p += put_subscribe_many(p, (int)scheme.version, id, packet, count, 0);
+    }
+    if (!c->suback_count) return;
+    c->state = SUBSCRIBING;
+    write_all(c, buffer, (size_t)(p - buffer));
+    free(buffer);
+}
+
+/* From loopback addresses of its own for every few thousand: a pair of addresses has 28,000 ports. */
+static void bind_to_address(int fd, long index)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    int on = 1;
+    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)(index / PEERS_AN_ADDRESS));
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from)) fail("bind: %s", strerror(errno));
 }
 
 static void open_connection(struct connection *c)
@@ -351,13 +403,16 @@ static void open_connection(struct connection *c)
     char id[32];
     int on = 1;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) fail("connect: %s", strerror(errno));
+    if (c->fd < 0) fail("socket: %s", strerror(errno));
+    if (c - connections >= PEERS_AN_ADDRESS) bind_to_address(c->fd, c - connections);
+    if (connect(c->fd, (struct sockaddr *)&to, sizeof to)) fail("connect: %s", strerror(errno));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
     c->state = CONNECTING;
-    snprintf(id, sizeof id, "bench-%c%06ld", c->publishes ? 'p' : 's', c->index);
-    write_all(c, hello, put_connect(hello, (int)scheme.version, id, lasting && !c->publishes));
+    snprintf(id, sizeof id, "bench-%c%06ld", role(c)[0], c->index);
+    bool lasts = lasting && !c->publishes && !c->idles;
+    write_all(c, hello, put_connect(hello, (int)scheme.version, id, lasts));
 }
 
 /* The others come after those before them are ready, subscribers first. */
@@ -375,6 +430,21 @@ static void connect_all(void)
         else if (silent_since(last_ns)) wrong("no answer to CONNECT or SUBSCRIBE");
     }
     printf("result seconds=%.6f load_cpu_s=%.6f\n", (double)(now_ns() - begin) / 1e9, cpu_s() - cpu_before);
+}
+
+static void fill(void)
+{
+    uint64_t begin = now_ns(), last = progress, last_ns = begin;
+    for (long i = 0; i < idle; i++) {
+        struct connection *c = &connections[connection_count - idle + i];
+        subscribe_idle(c);
+        while (c->state != READY) { /* one after the other: a broker need not keep it all at once */
+            serve(100);
+            if (progress != last) last = progress, last_ns = now_ns();
+            else if (silent_since(last_ns)) wrong("no answer to SUBSCRIBE");
+        }
+    }
+    printf("result seconds=%.6f\n", (double)(now_ns() - begin) / 1e9);
 }
 
 /* -- publishing --------------------------------------------------------------------------------- */
@@ -439,7 +509,7 @@ static bool all_arrived(void)
 
 static void say_what_is_missing(void)
 {
-    for (long i = scheme.publishers; i < connection_count && !shared; i++) {
+    for (long i = scheme.publishers; i < connection_count - idle && !shared && !spread; i++) {
         uint64_t sent = pairs ? connections[i - scheme.publishers].sent : published;
         if (connections[i].reader.received != sent)
             wrong("subscriber %ld got %llu of %llu messages", connections[i].index,
@@ -492,12 +562,15 @@ static void run(double seconds)
     printf("\n");
 }
 
-/* A broker answers in order: what it still had to send comes before its PINGRESP. */
-static void finish(void)
+/* A broker answers in order: what it still had to do or to send comes before its PINGRESP. */
+static void ping(long count)
 {
     uint64_t last = progress, last_ns = now_ns();
-    for (long i = 0; i < connection_count; i++) write_all(&connections[i], (const uint8_t *)"\xc0", 2);
-    for (long i = 0; i < connection_count;) {
+    for (long i = 0; i < count; i++) {
+        connections[i].ponged = false;
+        write_all(&connections[i], (const uint8_t *)"\xc0", 2);
+    }
+    for (long i = 0; i < count;) {
         if (connections[i].ponged) {
             i++;
             continue;
@@ -506,7 +579,43 @@ static void finish(void)
         if (progress != last) last = progress, last_ns = now_ns();
         else if (silent_since(last_ns)) wrong("no answer to PINGREQ");
     }
-    if (scheme.publishers && !all_arrived()) wrong("messages came after the end");
+}
+
+/* Retained messages, one to each topic, from publisher 0; at QoS 0 a PINGRESP says that all of them
+ * are stored. It is the same when it is done again: each takes the place of the one before. */
+static void store(void)
+{
+    uint64_t begin = now_ns();
+    connections[0].sent = 0;
+    while ((long)connections[0].sent < scheme.topics) {
+        long left = scheme.topics - (long)connections[0].sent;
+        if (connections[0].out_size) serve(100);
+        else publish(&connections[0], left < batch ? left : batch);
+    }
+    ping(1);
+    printf("result seconds=%.6f\n", (double)(now_ns() - begin) / 1e9);
+}
+
+static void fetch(void)
+{
+    struct connection *c = &connections[scheme.publishers];
+    uint64_t begin = now_ns(), last = progress, last_ns = begin;
+    subscribe(c);
+    while (c->state != READY || (long)c->reader.received < scheme.topics) {
+        serve(100);
+        if (progress != last) last = progress, last_ns = now_ns();
+        else if (silent_since(last_ns))
+            wrong("%llu of %ld retained messages came", (unsigned long long)c->reader.received, scheme.topics);
+    }
+    printf("result seconds=%.6f\n", (double)(now_ns() - begin) / 1e9);
+}
+
+static void finish(void)
+{
+    ping(connection_count);
+    if (retained && (long)connections[scheme.publishers].reader.received != scheme.topics)
+        wrong("messages came after the end");
+    if (scheme.publishers && !retained && !all_arrived()) wrong("messages came after the end");
 }
 
 /* -- scenario and commands ---------------------------------------------------------------------- */
@@ -515,7 +624,7 @@ static void check(uint64_t count)
 {
     struct connection c = {.fd = -1, .state = READY};
     ssize_t n;
-    reader_prepare(&c.reader, &scheme, -1);
+    reader_prepare(&c.reader, &scheme, -1, -1);
     while ((n = read(STDIN_FILENO, read_area(), (size_t)feed_size)) > 0) feed(&c, read_area(), (size_t)n);
     if (c.rest_size) wrong("the stream ends within a packet");
     if (c.reader.received != count)
@@ -531,15 +640,17 @@ static void prepare(void)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     poller = epoll_create1(EPOLL_CLOEXEC);
-    copies = pairs || shared ? 1 : subscribers;
-    connection_count = scheme.publishers + subscribers;
+    copies = pairs || shared || spread ? 1 : subscribers;
+    connection_count = scheme.publishers + subscribers + idle;
     connections = allocate((size_t)connection_count, sizeof *connections);
     for (long i = 0; i < connection_count; i++) {
         struct connection *c = &connections[i];
         c->publishes = i < scheme.publishers;
-        c->index = c->publishes ? i : i - scheme.publishers;
+        c->idles = i >= scheme.publishers + subscribers;
+        c->index = c->publishes ? i : i - scheme.publishers - (c->idles ? subscribers : 0);
         if (c->publishes) c->awaited = allocate(65536, 1);
-        else if (scheme.publishers) reader_prepare(&c->reader, &scheme, pairs ? c->index : -1);
+        else if (scheme.publishers && !c->idles)
+            reader_prepare(&c->reader, &scheme, pairs ? c->index : -1, spread ? c->index : -1);
     }
     if (!rate) return;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
@@ -578,13 +689,22 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) set(argv[i]);
     scheme.shared = shared;
     scheme.queue = queue;
+    scheme.retained = retained;
+    scheme.spread = spread;
+    if (spread && (scheme.publishers != 1 || subscribers != scheme.topics))
+        fail("messages are spread from one publisher over as many topics as subscribers");
+    if (retained && (scheme.publishers != 1 || subscribers != 1 || scheme.qos || !batch))
+        fail("retained messages go from one to one at QoS 0, so many a write");
     if (pairs && subscribers != scheme.publishers) fail("pairs need as many subscribers as publishers");
     if (rate && (scheme.publishers != 1 || copies > 1)) fail("latency is measured from one to one");
     scheme_prepare(&scheme);
     while (read_line(line, sizeof line)) {
         if (!connections && strncmp(line, "check", 5)) prepare();
         if (!strcmp(line, "connect")) connect_all();
+        else if (!strcmp(line, "fill")) fill();
         else if (!strncmp(line, "run ", 4)) run(atof(line + 4));
+        else if (!strcmp(line, "store")) store();
+        else if (!strcmp(line, "fetch")) fetch();
         else if (!strcmp(line, "finish")) finish(), printf("finished\n");
         else if (!strncmp(line, "check ", 6)) check(strtoull(line + 6, NULL, 10));
         else fail("what is %s?", line);

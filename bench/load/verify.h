@@ -9,6 +9,9 @@
  * loss, doubles and disorder are seen at once, order being what MQTT promises, per topic. Members
  * of a shared subscription see a rising part of the counts each; a bit per message, common to the
  * group, says that no two members had the same one, and the total that none was lost.
+ *
+ * A retained message is message n of its publisher on topic n, and comes marked as retained. Where
+ * messages are spread, subscriber i has topic i alone: every `topics`-th message, from i on.
  */
 #ifndef VERIFY_H
 #define VERIFY_H
@@ -24,7 +27,7 @@ enum { IDENTITY_SIZE = 16, NOISE_SHIFTS = 64, TOPIC_SIZE = 15, PAYLOAD_MAX = 1 <
 /* What all messages of a run have in common. */
 struct scheme {
     long publishers, topics, payload, qos, version, properties;
-    bool shared, queue;
+    bool shared, queue, retained, spread;
     char *topic_names;   /* publishers * topics names of TOPIC_SIZE characters, no terminator */
     uint8_t *noise;      /* PAYLOAD_MAX + NOISE_SHIFTS bytes */
     uint8_t **seen;      /* shared: per publisher one bit per message */
@@ -34,6 +37,7 @@ struct scheme {
 /* What one subscriber expects next. */
 struct reader {
     long only;           /* the one publisher it subscribed to, or -1 for all of them */
+    long topic;          /* where messages are spread: the one topic it subscribed to, or -1 */
     uint32_t *next;      /* per publisher and topic: the count it waits for, or the least it takes */
     uint64_t received;
 };
@@ -73,9 +77,15 @@ static inline void scheme_prepare(struct scheme *s)
     s->seen_size = allocate((size_t)s->publishers, sizeof *s->seen_size);
 }
 
-static inline void reader_prepare(struct reader *r, const struct scheme *s, long only)
+static inline void reader_prepare(struct reader *r, const struct scheme *s, long only, long topic)
 {
     r->only = only;
+    r->topic = topic;
+    if (topic >= 0) { /* thousands of readers with thousands of topics each would fill the memory */
+        r->next = allocate(1, sizeof *r->next);
+        *r->next = (uint32_t)topic;
+        return;
+    }
     r->next = allocate((size_t)(s->publishers * s->topics), sizeof *r->next);
     for (long i = 0; i < s->publishers * s->topics; i++) r->next[i] = (uint32_t)(i % s->topics);
 }
@@ -95,7 +105,7 @@ static inline size_t put_publish(uint8_t *p, const struct scheme *s, uint32_t pu
                                  uint32_t count, unsigned id)
 {
     size_t properties = s->properties ? USER_PROPERTY_SIZE : 0, n = 0;
-    p[n++] = (uint8_t)(0x30 | s->qos << 1);
+    p[n++] = (uint8_t)(0x30 | s->qos << 1 | s->retained);
     n += put_varint(p + n, 2u + TOPIC_SIZE + (s->qos ? 2u : 0u) +
                                (s->version == 5 ? 1 + properties : 0) + (size_t)s->payload);
     n += put_u16(p + n, TOPIC_SIZE);
@@ -136,7 +146,9 @@ static inline bool first_in_group(struct scheme *s, uint32_t publisher, uint32_t
 /* Is this count the one to come? Says what is wrong, or NULL. */
 static inline const char *check_order(struct scheme *s, struct reader *r, const struct arrival *m)
 {
-    uint32_t *next = &r->next[m->publisher * s->topics + (long)m->count % s->topics];
+    long topic = (long)m->count % s->topics;
+    if (r->topic >= 0 && r->topic != topic) return "not subscribed to";
+    uint32_t *next = &r->next[r->topic >= 0 ? 0 : m->publisher * s->topics + topic];
     uint32_t expected = *next;
     *next = m->count + (uint32_t)s->topics;
     if (s->shared) {
@@ -152,7 +164,7 @@ static inline const char *check_publish(struct scheme *s, struct reader *r, cons
                                         size_t header, size_t size, struct arrival *m)
 {
     const uint8_t *end = p + size;
-    if ((p[0] & 15) != s->qos << 1) return "marked as duplicate or retained, or another QoS";
+    if ((p[0] & 15) != (s->qos << 1 | s->retained)) return "marked as duplicate or (un)retained, or another QoS";
     p += header;
     if (size < header + 2 + TOPIC_SIZE + 3 || get_u16(p) != TOPIC_SIZE) return "another topic";
     const uint8_t *topic = p + 2;

@@ -91,17 +91,27 @@ static inline size_t put_connect(uint8_t *p, int version, const char *id, bool l
     return n + put_string(p + n, id);
 }
 
+/* A SUBSCRIBE for some filters. */
+static inline size_t put_subscribe_many(uint8_t *p, int version, unsigned id, const char **filters,
+                                        int count, int qos)
+{
+    size_t n = 0, rest = version == 5 ? 3 : 2;
+    for (int i = 0; i < count; i++) rest += 2 + strlen(filters[i]) + 1;
+    p[n++] = 0x82;
+    n += put_varint(p + n, rest);
+    n += put_u16(p + n, id);
+    if (version == 5) p[n++] = 0;
+    for (int i = 0; i < count; i++) {
+        n += put_string(p + n, filters[i]);
+        p[n++] = (uint8_t)qos;
+    }
+    return n;
+}
+
 /* A SUBSCRIBE for one filter. */
 static inline size_t put_subscribe(uint8_t *p, int version, unsigned id, const char *filter, int qos)
 {
-    size_t n = 0;
-    p[n++] = 0x82;
-    n += put_varint(p + n, (version == 5 ? 3u : 2u) + 2 + strlen(filter) + 1);
-    n += put_u16(p + n, id);
-    if (version == 5) p[n++] = 0;
-    n += put_string(p + n, filter);
-    p[n++] = (uint8_t)qos;
-    return n;
+    return put_subscribe_many(p, version, id, &filter, 1, qos);
 }
 
 /* PUBACK, PUBREC, PUBREL or PUBCOMP without a reason, which is success in every version. */
