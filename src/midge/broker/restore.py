@@ -8,17 +8,24 @@ from midge.broker.durable_outbox import DurableOutbox
 from midge.broker.session import Session, Subscription
 from midge.broker.stored import message_of, read_delivery, will_of
 from midge.broker.wills import will_delay_s
-from midge.config.queue_settings import parse_settings
+from midge.config.queue_settings import name_fault, parse_settings
 from midge.errors import ConfigError, MidgeError
 from midge.message import NEVER
 from midge.store.base import QUEUED
-from midge.topics.filters import split_shared
+from midge.topics.filters import queue_name, split_shared
+from midge.topics.names import check_filter
 
 if TYPE_CHECKING:
     from midge.broker.broker import Broker
     from midge.broker.keeper import Keeper
     from midge.broker.queue import Queue
-    from midge.store.base import Contents, DeliveryRow, MessageRow, SessionRow
+    from midge.store.base import (
+        Contents,
+        DeliveryRow,
+        MessageRow,
+        SessionRow,
+        SubscriptionRow,
+    )
 
 
 def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> None:
@@ -53,10 +60,7 @@ def restore(broker: Broker, keeper: Keeper, contents: Contents, now: float) -> N
     for subscription in contents.subscriptions:
         owner = by_key.get(subscription.session)
         if owner is not None:
-            _, filter, qos, no_local, as_published, handling, identifier, owed = subscription
-            made = Subscription(owner, filter, qos, no_local, as_published, handling, identifier)
-            made.owed = owed
-            broker.router.restore(made, now)
+            _subscribe(broker, keeper, owner, subscription, now)
     for key, packet_id in contents.incoming:
         owner = by_key.get(key)
         if owner is not None:
@@ -81,7 +85,12 @@ def _restore_queues(broker: Broker, keeper: Keeper, contents: Contents) -> None:
             found.append((delivery, contents.messages.get(delivery.message)))
     for row in contents.queues:
         mine = rows.get(row.key, [])
-        shared = split_shared(row.name) if row.name.startswith("$") else None
+        try:
+            shared = _shared_name(row.name)
+        except MidgeError:
+            keeper.lost += 1 + len(mine)
+            keeper.journal.end_queue(row.key)  # nobody could ever ask for it
+            continue
         if shared is not None:
             queue: Queue = broker.router.subscriptions.restore_group(*shared, row.key)
         else:
@@ -96,6 +105,41 @@ def _restore_queues(broker: Broker, keeper: Keeper, contents: Contents) -> None:
         held = [message for one, message in mine if one.state != QUEUED and message is not None]
         size += sum(len(message.topic) + len(message.payload) for message in held)
         queue.restore(mine, count - in_page, size, row.given)
+
+
+def _shared_name(name: str) -> tuple[str, str] | None:
+    """The group and the filter that a queue is for; ``None`` for one with a name.
+
+    Raises:
+        MidgeError: it can be neither.
+    """
+    shared = None
+    if name.startswith("$"):
+        check_filter(name)
+        shared = split_shared(name)
+    if shared is None and name_fault(name):
+        raise MidgeError(name_fault(name))
+    return shared
+
+
+def _subscribe(
+    broker: Broker, keeper: Keeper, owner: Session, row: SubscriptionRow, now: float
+) -> None:
+    _, filter, qos, no_local, as_published, handling, identifier, owed = row
+    made = Subscription(owner, filter, qos, no_local, as_published, handling, identifier)
+    made.owed = owed
+    try:
+        check_filter(filter)
+        name = queue_name(filter)
+        if name is None:
+            split_shared(filter)
+        else:
+            broker.queues.need(name)
+    except MidgeError:
+        keeper.lost += 1
+        keeper.journal.drop_subscription(owner.key, filter)
+    else:
+        broker.router.restore(made, now)
 
 
 def _session(broker: Broker, keeper: Keeper, row: SessionRow) -> Session:
