@@ -13,7 +13,7 @@ from setuptools import setup
 #: Rooms whose modules are compiled, and single modules. What a program of the user derives from, or
 #: what tests replace, is not here; see ``midge.compiled``.
 ROOMS = ("mqtt", "topics", "broker", "links", "zmtp", "patterns", "net/zeromq")
-MODULES = ("message.py",)
+MODULES = ("message.py", "zmq/quick.py", "zmq/quick_async.py")
 #: Modules of those rooms that say themselves why they are not.
 NOT_COMPILED = ("net/zeromq/blocking_context.py",)
 

@@ -24,7 +24,7 @@ import midge.zmq as _zmq
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import Errno, Flag, PollEvent
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
-from midge.zmq.ready import Ready
+from midge.zmq.quick_async import AsyncQuick
 
 _MORE = int(Flag.SNDMORE)
 _DONTWAIT = int(Flag.DONTWAIT)
@@ -51,22 +51,13 @@ class _Waiter:
         return self.future.done()
 
 
-class Socket(_zmq.Socket["Future[Any]"]):
+class Socket(AsyncQuick, _zmq.Socket["Future[Any]"]):
     """A socket whose send, receive and poll give futures."""
 
-    # See SocketBase.
-    __slots__ = ("_done", "_is_running", "_kicked", "_loop", "_receivers", "_senders")
-
     _loop: asyncio.AbstractEventLoop | None
-    # Whether that loop runs: to ask which one does costs a system call.
-    _is_running: Callable[[], bool]
     _watched_fd: int
-    _receivers: deque[_Waiter]
-    _senders: deque[_Waiter]
     _watchers: list[_Waiter]
     _timer: asyncio.TimerHandle | None
-    _kicked: bool
-    _done: Any
     _shadow_sock: Any
     _repr_cls = "zmq.asyncio.Socket"
 
@@ -262,35 +253,9 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     # -- receiving --------------------------------------------------------------------------------
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
-        """Receive one part of a message; a future of it. See :meth:`midge.zmq.Socket.recv`."""
-        is_running = self._is_running
-        if copy and not self._rcvmore and not self._receivers and is_running():
-            try:
-                item = self._inbox.popleft()
-            except IndexError:
-                return self._receive_part(flags, copy)
-            if type(item) is bytes:
-                ready = Ready()
-                ready.value = item
-                return ready
-            self._inbox.appendleft(item)
-        return self._receive_part(flags, copy)
-
     def _receive_part(self, flags: int, copy: bool) -> Future[Any]:
         # Not in ``recv`` itself: what a lambda there refers to would cost every message.
         return self._receive(lambda: self._take_part(_DONTWAIT, copy), flags)
-
-    def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:
-        """Receive all parts of a message; a future of the list."""
-        is_running = self._is_running
-        if copy and not self._receivers and is_running():
-            parts = self._take_ahead()
-            if parts is not None:
-                ready = Ready()
-                ready.value = parts
-                return ready
-        return self._receive_all(flags, copy)
 
     def _receive_all(self, flags: int, copy: bool) -> Future[Any]:
         return self._receive(lambda: self._take_all(_DONTWAIT, copy), flags)
@@ -361,42 +326,6 @@ class Socket(_zmq.Socket["Future[Any]"]):
 
     # -- sending ----------------------------------------------------------------------------------
 
-    def send(
-        self,
-        data: Any,
-        flags: int = 0,
-        copy: bool = True,
-        track: bool = False,
-        routing_id: int | None = None,
-        group: str | None = None,
-    ) -> Any:
-        """Send one part of a message; a future that is done when it was taken."""
-        is_running = self._is_running
-        if (
-            type(data) is bytes
-            and not flags
-            and copy
-            and not self._parts
-            and not self._single
-            and not self._senders
-            and is_running()
-        ):
-            blocking = self._blocking
-            credit = blocking.credit
-            if credit > 0:
-                blocking.credit = credit - 1
-                blocking.lane.append(data)
-                if not self._kicked:
-                    self._kick()
-                return self._done
-            try:
-                if blocking.send_ahead(data):
-                    self._kick()
-                    return self._done
-            except SocketError as error:
-                return self._refused(error)
-        return self._send_part(data, flags, copy, track, routing_id, group)
-
     def _send_part(
         self,
         data: Any,
@@ -465,32 +394,6 @@ class Socket(_zmq.Socket["Future[Any]"]):
             raise Again
 
         return self._send_now(send, flags)
-
-    def send_multipart(
-        self,
-        msg_parts: Sequence[Any],
-        flags: int = 0,
-        copy: bool = True,
-        track: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Send a message of several parts; a future that is done when it was taken."""
-        is_running = self._is_running
-        if (
-            not (flags or kwargs or self._senders)
-            and copy
-            and is_running()
-            and self._whole_bytes(msg_parts)
-        ):
-            try:
-                item = msg_parts[0] if len(msg_parts) == 1 else list(msg_parts)
-                if self._blocking.send_ahead(item):
-                    if not self._kicked:
-                        self._kick()
-                    return self._done
-            except SocketError as error:
-                return self._refused(error)
-        return self._send_all_parts(msg_parts, flags, copy, track, kwargs)
 
     def _send_all_parts(
         self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]

@@ -1,6 +1,6 @@
 """Socket: pyzmq's, blocking.
 
-Here are the names, and the shortest ways: ``send`` with bytes, ``recv`` without arguments.
+Here are the names; the shortest ways, ``send`` and ``recv``, are in :mod:`midge.zmq.quick`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from midge.patterns.errors import SocketError
 from midge.zmq import monitoring
@@ -33,72 +33,24 @@ class Socket(Transfer, Generic[_ReturnT]):
 
     # -- sending ----------------------------------------------------------------------------------
 
-    @overload
-    def send(
-        self, data: Any, flags: int = ..., copy: Literal[True] = ..., track: bool = ...,
-        routing_id: int | None = ..., group: str | None = ...,
-    ) -> None: ...  # fmt: skip
-    @overload
-    def send(
-        self, data: Any, flags: int = ..., *, copy: Literal[False], track: bool = ...,
-        routing_id: int | None = ..., group: str | None = ...,
-    ) -> MessageTracker: ...  # fmt: skip
-    @overload
-    def send(
-        self, data: Any, flags: int = ..., copy: bool = ..., track: bool = ...,
-        routing_id: int | None = ..., group: str | None = ...,
-    ) -> MessageTracker | None: ...  # fmt: skip
-    def send(
-        self,
-        data: Any,
-        flags: int = 0,
-        copy: bool = True,
-        track: bool = False,
-        routing_id: int | None = None,
-        group: str | None = None,
-    ) -> MessageTracker | None:
-        """Send one part of a message; with SNDMORE, more parts follow.
+    if TYPE_CHECKING:  # see Quick
 
-        Args:
-            data: bytes, another buffer, or a Frame.
-            flags: DONTWAIT and SNDMORE.
-            copy: false: a large buffer is sent as it is, and must not be changed until then.
-            track: with ``copy=False``: make a tracker that says when that is.
-            routing_id: for SERVER and PEER: to whom.
-            group: for RADIO: to which group.
-
-        Returns:
-            A tracker with ``copy=False`` and for frames; else nothing.
-
-        Raises:
-            TypeError: the data is no buffer.
-            Again: there was no room for it, at once or within SNDTIMEO.
-            ContextTerminated: the context has ended.
-            ZMQError: ENOTSUP, EFSM, EHOSTUNREACH and others, by socket type.
-        """
-        if (
-            type(data) is not bytes
-            or flags
-            or not copy
-            or self._parts
-            or self._single
-            or routing_id is not None
-            or group is not None
-        ):
-            return self._put_part(data, flags, copy, track, routing_id, group)
-        blocking = self._blocking
-        credit = blocking.credit
-        if credit > 0 and blocking.warm:
-            blocking.credit = credit - 1
-            blocking.lane.append(data)
-            if blocking.warm or blocking.flush():
-                return None
-        try:
-            if self._send_item(data, self._core.engine.options.send_timeout_ms):
-                return None
-        except SocketError as error:
-            self._raise(error)
-        raise Again
+        @overload
+        def send(
+            self, data: Any, flags: int = ..., copy: Literal[True] = ..., track: bool = ...,
+            routing_id: int | None = ..., group: str | None = ...,
+        ) -> None: ...  # fmt: skip
+        @overload
+        def send(
+            self, data: Any, flags: int = ..., *, copy: Literal[False], track: bool = ...,
+            routing_id: int | None = ..., group: str | None = ...,
+        ) -> MessageTracker: ...  # fmt: skip
+        @overload
+        def send(
+            self, data: Any, flags: int = ..., copy: bool = ..., track: bool = ...,
+            routing_id: int | None = ..., group: str | None = ...,
+        ) -> MessageTracker | None: ...  # fmt: skip
+        def send(self, data: Any, *arguments: Any, **named: Any) -> Any: ...
 
     def send_multipart(
         self,
@@ -125,36 +77,15 @@ class Socket(Transfer, Generic[_ReturnT]):
 
     # -- receiving --------------------------------------------------------------------------------
 
-    @overload
-    def recv(self, flags: int = ..., *, copy: Literal[False], track: bool = ...) -> Frame: ...
-    @overload
-    def recv(self, flags: int = ..., copy: Literal[True] = ..., track: bool = ...) -> bytes: ...
-    @overload
-    def recv(self, flags: int = ..., copy: bool = ..., track: bool = ...) -> bytes | Frame: ...
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> bytes | Frame:
-        """Receive one part of a message; RCVMORE says whether more follow.
+    if TYPE_CHECKING:
 
-        Args:
-            flags: DONTWAIT.
-            copy: false: give a Frame.
-            track: accepted for pyzmq's sake.
-
-        Raises:
-            Again: there was nothing, at once or within RCVTIMEO.
-            ContextTerminated: the context has ended.
-            ZMQError: ENOTSUP, EFSM and others, by socket type.
-        """
-        if self._more:
-            return self._take_part(flags, copy)
-        try:
-            item = self._inbox.popleft()
-        except IndexError:
-            item = self._wait_for_item(flags)
-        if type(item) is bytes:
-            if self._rcvmore:  # to set it goes through __setattr__, which costs more than the rest
-                self._rcvmore = False
-            return item if copy else self._new_frame(item)
-        return self._first_part(item, copy)
+        @overload
+        def recv(self, flags: int = ..., *, copy: Literal[False], track: bool = ...) -> Frame: ...
+        @overload
+        def recv(self, flags: int = ..., copy: Literal[True] = ..., track: bool = ...) -> bytes: ...
+        @overload
+        def recv(self, flags: int = ..., copy: bool = ..., track: bool = ...) -> bytes | Frame: ...
+        def recv(self, *arguments: Any, **named: Any) -> Any: ...
 
     def recv_into(
         self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0, copy: bool = True

@@ -18,11 +18,11 @@ from midge.zmq.constants import Errno, SocketOption, SocketType, _OptType
 from midge.zmq.core import SocketCore, find
 from midge.zmq.error import ZMQBindError, ZMQError, raise_as_zmq
 from midge.zmq.options import get_option, set_option
+from midge.zmq.quick import Quick
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from midge.net.zeromq.blocking import BlockingEngine
     from midge.zmq.context import Context
 
 _SelfT = TypeVar("_SelfT", bound="SocketBase")
@@ -59,7 +59,7 @@ class _SocketContext(Generic[_T]):
         return f"<SocketContext({self.kind}={self.addr!r})>"
 
 
-class SocketBase(AttributeSetter):
+class SocketBase(Quick, AttributeSetter):
     """What every socket has, whatever its ``send`` and ``recv`` give.
 
     Attributes:
@@ -67,9 +67,6 @@ class SocketBase(AttributeSetter):
         type: its type.
         copy_threshold: buffers smaller than this are copied, whatever ``copy`` says.
     """
-
-    # What every message asks for, where it is found quickest.
-    __slots__ = ("_blocking", "_inbox", "_more", "_parts", "_rcvmore", "_single")
 
     context: Context[Any]
     type: SocketType
@@ -80,14 +77,8 @@ class SocketBase(AttributeSetter):
     _closed: bool
     _monitor_socket: Any
     _type_name: str
-    _more: list[Any]
-    _parts: list[Any]
-    _rcvmore: bool
-    _single: bool
     _last_metadata: Any
-    _inbox: Any
     _send_item: Callable[[Any, int], bool]
-    _blocking: BlockingEngine
     _receive_item: Callable[[int], Any]
     _repr_cls = "zmq.Socket"
 

@@ -19,7 +19,6 @@ from midge.zmq.tracker import _FINISHED_TRACKER, MessageTracker, Tracked
 
 MORE: Final = int(Flag.SNDMORE)
 DONTWAIT: Final = int(Flag.DONTWAIT)
-_ONLY_BYTES: Final = {bytes}
 
 
 class Transfer(SocketBase):
@@ -158,10 +157,6 @@ class Transfer(SocketBase):
         self._send_whole(parts[0] if len(parts) == 1 else parts, flags)
         return MessageTracker(*trackers) if trackers else tracker
 
-    def _whole_bytes(self, msg_parts: Sequence[Any]) -> bool:
-        """Whether nothing stands in the way of a message of nothing but bytes."""
-        return set(map(type, msg_parts)) == _ONLY_BYTES and not (self._single or self._parts)
-
     def _put_many(self, messages: Sequence[Any], flags: int) -> int:
         self._check()
         if self._single:
@@ -246,22 +241,6 @@ class Transfer(SocketBase):
         count = min(room, len(data))
         view[:count] = data[:count]
         return len(data)
-
-    def _take_ahead(self) -> list[bytes] | None:
-        """The next message, if it was received ahead and is bytes, as it mostly is."""
-        if self._rcvmore or self._single:
-            return None
-        try:
-            item = self._inbox.popleft()
-        except IndexError:
-            return None
-        kind = type(item)
-        if kind is bytes:
-            return [item]
-        if kind is list and set(map(type, item)) == _ONLY_BYTES:
-            return list(item)  # inproc gives one message to several
-        self._inbox.appendleft(item)
-        return None
 
     def _take_all(self, flags: int, copy: bool) -> list[Any]:
         parts = [self._take_part(flags, copy)]
