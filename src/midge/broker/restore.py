@@ -185,14 +185,18 @@ def _restore_deliveries(keeper: Keeper, contents: Contents, by_key: dict[int, Se
 
 
 def _adopt(broker: Broker, session: Session, row: SessionRow, now: float, offset_s: float) -> None:
-    if row.connected:
-        ends_at = broker.sessions.end_of(session, now)
-    else:
-        ends_at = NEVER if row.ends_at is None else row.ends_at - offset_s
+    # No later than if it had been left now: the limit may be a new one, and the clock of the system
+    # may have been put back since.
+    ends_at = broker.sessions.end_of(session, now)
+    sooner = ends_at
+    if not row.connected:
+        sooner = NEVER if row.ends_at is None else row.ends_at - offset_s
     will_at = NEVER
     if session.will is not None:
         if row.connected or row.will_at is None:
-            will_at = min(now + will_delay_s(session.will), ends_at)
+            will_at = min(now + will_delay_s(session.will), ends_at, sooner)
         else:
             will_at = row.will_at - offset_s
-    broker.sessions.adopt(session, will_at, ends_at)
+    broker.sessions.adopt(session, will_at, min(ends_at, sooner))
+    if ends_at < sooner:
+        broker.sessions.note(session)  # or each start of the broker would put it off

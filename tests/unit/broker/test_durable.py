@@ -263,6 +263,29 @@ def test_a_session_that_was_connected_expires_no_later_than_the_limit_says() -> 
     assert world.broker.sessions.get("c") is None
 
 
+def test_so_does_one_that_was_left_when_there_was_no_limit(world: World) -> None:
+    peer = lasting(world, "c")
+    peer.disconnect(0, Properties.of(session_expiry_interval=0xFFFFFFFF))
+    world.settle()
+    world = crash(world, persistent_client_expiration_s=10)
+    world.settle()
+    assert world.store is not None
+    # And that is noted: or each start of the broker would put it off.
+    assert [row.ends_at for row in world.store.read(0).sessions] == [world.clock.now() + 10]
+    world.advance(11)
+    assert world.broker.sessions.get("c") is None
+
+
+def test_a_clock_that_was_put_back_does_not_make_a_session_last_longer(world: World) -> None:
+    world.advance(1_000_000)
+    lasting(world, "c").disconnect()
+    world = crash(world)
+    world.advance(990)
+    assert world.broker.sessions.get("c") is not None
+    world.advance(20)
+    assert world.broker.sessions.get("c") is None
+
+
 def test_those_who_waited_for_the_disk_and_left_are_forgotten(world: World) -> None:
     lasting(world, "away").subscribe("t", 1)
     keeper = world.broker.keeper
