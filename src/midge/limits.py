@@ -210,6 +210,8 @@ STORE_WAL_BYTES: Final = 67_108_864
 #: Rows that are written in one step, so that no turn of the loop is long; deliveries of an ended
 #: session that are removed with each commit.
 STORE_SLICE_ROWS: Final = 250
+#: Bytes of payload of which one step writes no more than one message: a millisecond or two.
+STORE_SLICE_BYTES: Final = 1_048_576
 #: How long what nobody waits for (that a message was acknowledged, for the most part) is collected,
 #: so that it is written along with what somebody does wait for.
 STORE_LAZY_S: Final = 0.05

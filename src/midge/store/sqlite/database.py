@@ -12,14 +12,17 @@ Pages are read through a connection of their own, which in a write-ahead log wai
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from midge.limits import (
     STORE_CACHE_BYTES,
     STORE_PAGE_BYTES,
     STORE_QUEUE_PAGE_BYTES,
+    STORE_SLICE_BYTES,
     STORE_SLICE_ROWS,
     STORE_WAL_BYTES,
 )
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from midge.store.journal import Changes
     from midge.store.sqlite.lock import StoreLock
 
+    Row = Sequence[object]
     Reading = Callable[[tuple[object, ...]], tuple[DeliveryRow, MessageRow | None] | None]
 
 #: What ``persistence_sync`` may be, and what SQLite calls it.
@@ -131,10 +135,10 @@ class SqliteStore:
                 writer.execute("BEGIN IMMEDIATE")
                 self._open = True
             for statement, values in statements(changes):
-                for start in range(0, len(values), STORE_SLICE_ROWS):
-                    part = values[start : start + STORE_SLICE_ROWS]
+                by_size = statement is _INSERT["message"]
+                for part in _by_size(values) if by_size else _by_number(values):
                     writer.executemany(statement, part)
-                    written += len(part)
+                    written += STORE_SLICE_ROWS if by_size else len(part)
                     if written >= STORE_SLICE_ROWS:
                         yield
                         written = 0
@@ -144,6 +148,9 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._roll_back()
             raise _failure(self.path, "written", error) from error
+        except Exception:
+            self._roll_back()  # half of a batch must not be there when it is tried again
+            raise
 
     def commit(self) -> None:
         """See :meth:`midge.store.base.Store.commit`."""
@@ -158,8 +165,10 @@ class SqliteStore:
 
     def _roll_back(self) -> None:
         self._open = False
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+        # Where it fails, what is open stays so, and the next BEGIN fails and comes here again.
+        with contextlib.suppress(sqlite3.Error):
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
 
     def fault(self) -> str | None:
         """What is wrong with the file as a whole; ``None`` where nothing is. Reads all of it."""
@@ -282,70 +291,92 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
 # -- one batch ------------------------------------------------------------------------------------
 
 
-def statements(changes: Changes) -> Iterator[tuple[str, Sequence[Sequence[object]]]]:
+def _by_number(values: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows a slice at a time; of a large batch a list of all would take too long to make."""
+    rest = iter(values)
+    while part := list(islice(rest, STORE_SLICE_ROWS)):
+        yield part
+
+
+def _by_size(messages: Iterable[Row]) -> Iterator[list[Row]]:
+    """Messages a slice at a time, and large ones fewer: they are copied, and may fill the cache."""
+    part: list[Row] = []
+    size = 0
+    for row in messages:
+        part.append(row)
+        payload = row[2]
+        assert isinstance(payload, bytes)
+        size += len(payload)
+        if size >= STORE_SLICE_BYTES or len(part) == STORE_SLICE_ROWS:
+            yield part
+            part = []
+            size = 0
+    if part:
+        yield part
+
+
+def statements(changes: Changes) -> Iterator[tuple[str, Iterable[Row]]]:
     """What writes a batch, with the rows of each statement, in the order in which it must go."""
     new = changes.messages
     references = changes.references
-    yield _INSERT["message"], [(*row, references[number]) for number, row in new.items()]
-    yield _INSERT["delivery"], list(changes.deliveries.values())
+    yield _INSERT["message"], ((*row, references[number]) for number, row in new.items())
+    yield _INSERT["delivery"], changes.deliveries.values()
     yield (
         "UPDATE delivery SET packet_id = ?, state = ? WHERE session = ? AND seq = ?",
-        [(*state, *about) for about, state in changes.states.items()],
+        ((*state, *about) for about, state in changes.states.items()),
     )
     yield "DELETE FROM delivery WHERE session = ? AND seq = ?", changes.done
     yield from _session_statements(changes)
     incoming = changes.incoming.items()
-    yield _INSERT["incoming"], [taken for taken, there in incoming if there]
+    yield _INSERT["incoming"], (taken for taken, there in incoming if there)
     yield (
         "DELETE FROM incoming WHERE session = ? AND packet_id = ?",
-        [taken for taken, there in incoming if not there],
+        (taken for taken, there in incoming if not there),
     )
     retained = changes.retained.items()
-    yield _INSERT["retained"], [(topic, number) for topic, number in retained if number is not None]
+    yield _INSERT["retained"], ((topic, number) for topic, number in retained if number is not None)
     yield (
         "DELETE FROM retained WHERE topic = ?",
-        [(topic,) for topic, number in retained if number is None],
+        ((topic,) for topic, number in retained if number is None),
     )
     yield (
         "UPDATE message SET refs = refs + ? WHERE id = ?",
-        [(by, number) for number, by in references.items() if number not in new],
+        ((by, number) for number, by in references.items() if number not in new),
     )
     yield (
         "DELETE FROM message WHERE id = ? AND refs <= 0",
-        [(number,) for number, by in references.items() if by < 0],
+        ((number,) for number, by in references.items() if by < 0),
     )
     counters = zip(("session", "message", "seq"), changes.counters, strict=True)
-    yield _INSERT["counter"], list(counters)
+    yield _INSERT["counter"], counters
 
 
 def _session_statements(
     changes: Changes,
-) -> Iterator[tuple[str, Sequence[Sequence[object]]]]:
+) -> Iterator[tuple[str, Iterable[Row]]]:
     queues = changes.queues
-    yield "DELETE FROM queue WHERE key = ?", [(key,) for key, row in queues.items() if row is None]
-    yield _INSERT["queue"], [row for row in queues.values() if row is not None]
+    yield "DELETE FROM queue WHERE key = ?", ((key,) for key, row in queues.items() if row is None)
+    yield _INSERT["queue"], (row for row in queues.values() if row is not None)
     yield (
         "UPDATE queue SET given = max(given, ?) WHERE key = ?",
-        [(seq, key) for key, seq in changes.given.items()],
+        ((seq, key) for key, seq in changes.given.items()),
     )
     ended = [(key,) for key, row in changes.sessions.items() if row is None]
     yield "DELETE FROM session WHERE key = ?", ended
-    yield "DELETE FROM subscription WHERE session = ?", ended
-    yield "DELETE FROM incoming WHERE session = ?", ended
     yield _INSERT["doomed"], ended
-    yield _INSERT["session"], [row for row in changes.sessions.values() if row is not None]
+    yield _INSERT["session"], (row for row in changes.sessions.values() if row is not None)
     yield (
         "DELETE FROM subscription WHERE session = ? AND filter = ?",
-        [about for about, row in changes.subscriptions.items() if row is None],
+        (about for about, row in changes.subscriptions.items() if row is None),
     )
     yield (
         _INSERT["subscription"],
-        [row for row in changes.subscriptions.values() if row is not None],
+        (row for row in changes.subscriptions.values() if row is not None),
     )
 
 
 def sweep(writer: sqlite3.Connection, limit: int) -> int:
-    """Remove up to ``limit`` deliveries of sessions that ended; returns how many."""
+    """Remove up to ``limit`` rows of a session that ended; returns how many."""
     row = writer.execute("SELECT session FROM doomed LIMIT 1").fetchone()
     if row is None:
         return 0
@@ -359,9 +390,17 @@ def sweep(writer: sqlite3.Connection, limit: int) -> int:
     messages = [(message,) for _, message in found]
     writer.executemany("UPDATE message SET refs = refs - 1 WHERE id = ?", messages)
     writer.executemany("DELETE FROM message WHERE id = ? AND refs <= 0", messages)
-    if len(found) < limit:
+    count = len(found)
+    for table, column in (("subscription", "filter"), ("incoming", "packet_id")):
+        if count < limit:
+            rows_of_it = f"SELECT {column} FROM {table} WHERE session = ?1 LIMIT ?2"
+            count += writer.execute(
+                f"DELETE FROM {table} WHERE session = ?1 AND {column} IN ({rows_of_it})",
+                (session, limit - count),
+            ).rowcount
+    if count < limit:
         writer.execute("DELETE FROM doomed WHERE session = ?", (session,))
-    return len(found)
+    return count
 
 
 # -- deliveries -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 The file is meant to be looked into with the ``sqlite3`` program. Numbers of the journal are its
 keys; ``refs`` counts who needs a message, deliveries and retained topics alike. A session that
-ended is gone at once, its deliveries are removed a slice at a time: until then its key is in
+ended is gone at once, what belongs to it is removed a slice at a time: until then its key is in
 ``doomed``. A queue is a session without a client: its messages are deliveries under its key.
 """
 

@@ -41,11 +41,13 @@ _CHECKS: Final = (
     ),
     (
         "subscriptions without their session",
-        "SELECT count(*) FROM subscription WHERE session NOT IN (SELECT key FROM session)",
+        "SELECT count(*) FROM subscription WHERE session NOT IN"
+        " (SELECT key FROM session UNION SELECT session FROM doomed)",
     ),
     (
         "incoming identifiers without their session",
-        "SELECT count(*) FROM incoming WHERE session NOT IN (SELECT key FROM session)",
+        "SELECT count(*) FROM incoming WHERE session NOT IN"
+        " (SELECT key FROM session UNION SELECT session FROM doomed)",
     ),
     (
         "messages that are counted wrongly",
