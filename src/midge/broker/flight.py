@@ -74,6 +74,11 @@ class Flight(Outgoing[Delivery]):
             self.bytes -= len(item.message.payload)
         return item
 
+    def clear_waiting(self) -> None:
+        """Forget all that was not received yet."""
+        self.bytes = 0
+        self.waiting.clear()
+
     def clear(self) -> list[Delivery]:
         """See :meth:`Outgoing.clear`."""
         self.bytes = 0

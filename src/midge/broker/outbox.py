@@ -518,10 +518,14 @@ class Outbox(Pressure):
     def take_back(self) -> list[Item]:
         """The messages of queues that were not acknowledged, in the order in which they went."""
         waiting = self.outgoing.waiting
-        found = [(packet_id, one) for packet_id, one in waiting.items() if isinstance(one, Item)]
-        for packet_id, _ in found:
-            self.outgoing.drop(packet_id)
-        return [one for _, one in found]
+        items = [one for one in waiting.values() if isinstance(one, Item)]
+        if len(items) == len(waiting):
+            self.outgoing.clear_waiting()  # for most, and there may be 65,535
+        else:
+            ids = [packet_id for packet_id, one in waiting.items() if isinstance(one, Item)]
+            for packet_id in ids:
+                self.outgoing.drop(packet_id)
+        return items
 
     # -- pressure ---------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from midge.broker.queue_leases import Leases
 from midge.broker.queue_pages import Pages
 from midge.broker.queue_ready import Ready
 from midge.broker.queue_returns import Returns
+from midge.broker.queue_room import Room
 from midge.config.queue_settings import DROP_OLDEST, REJECT, QueueSettings, wishes
 from midge.limits import SLICE_ENTRIES
 from midge.message import NEVER, Message
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 #: next one, and where nobody does.
 _TURN_S: Final = 0.001
 _STEP_S: Final = 0.01
-#: So many who wait for room are kept without looking whether they still do.
-_ROOM_MIN: Final = 1024
 
 
 class Queue(QueueCounters):
@@ -65,6 +64,7 @@ class Queue(QueueCounters):
         in_flight: messages that somebody has, or had and left with.
         returns: those of the last kind, which are on their way back.
         given: the highest number in the store of those that were given out.
+        room: publishers that wait until it is no longer full.
         closed: it is no more.
     """
 
@@ -73,8 +73,6 @@ class Queue(QueueCounters):
         "_due",
         "_more",
         "_not_before",
-        "_room",
-        "_room_max",
         "_ticket",
         "closed",
         "given",
@@ -87,6 +85,7 @@ class Queue(QueueCounters):
         "ready",
         "returns",
         "ring",
+        "room",
         "settings",
     )
 
@@ -104,8 +103,7 @@ class Queue(QueueCounters):
         self.in_flight = 0
         self.given = 0
         self.closed = False
-        self._room: list[Pending] = []
-        self._room_max = _ROOM_MIN
+        self.room = Room()
         self._ticket: Ticket | None = None
         self._due = NEVER  # when the ticket comes up
         self._not_before = 0.0
@@ -286,21 +284,15 @@ class Queue(QueueCounters):
             self.ready.count * 4 <= settings.messages_max or not settings.messages_max
         ):
             self._uncrowd()
-        if self in self.queues.full and not self.rejects():
-            del self.queues.full[self]
-            room = self._room
-            self._room = []
-            for pending in room:
-                self.queues.settle_room(pending, now)
+        if (self.room or self in self.queues.full) and not self.rejects():
+            self.queues.full.pop(self, None)
+            if self.room.settle(self, now):
+                self._go_on_later(now)
 
     def wait_for_room(self) -> Pending:
         """Something to wait for: the queue is no longer full."""
-        if len(self._room) >= self._room_max:
-            # While the queue is full clients come and go, each leaving one behind.
-            self._room = [one for one in self._room if one.is_awaited()]
-            self._room_max = max(_ROOM_MIN, 2 * len(self._room))
         pending = self.queues.new_pending()
-        self._room.append(pending)
+        self.room.wait(pending)
         return pending
 
     # -- out ----------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from midge.broker.queue_item import Item
 
 
-class Returns(deque[tuple["Item", object]]):
-    """The messages, each with its holder: who had it when it was given up.
+class Returns(deque[tuple[deque["Item"], object]]):
+    """The messages, by their holders: who had them when they were given up.
 
     It is a deque and not something that has one: whether it is empty is asked for each message.
     """
@@ -26,12 +26,17 @@ class Returns(deque[tuple["Item", object]]):
 
     def add(self, items: Iterable[Item], holder: object) -> None:
         """A holder is gone; these messages were its."""
-        self.extend((item, holder) for item in items)
+        mine = deque(items)
+        if mine:
+            self.append((mine, holder))
 
     def next(self) -> Item | None:
         """The next one that its holder has still; not what came back meanwhile by itself."""
         while self:
-            item, holder = self.popleft()
+            items, holder = self[0]
+            item = items.popleft()
+            if not items:
+                self.popleft()
             consumer = item.consumer
             if consumer is not None and consumer.holder is holder:
                 return item

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.auth.base import ALLOWED, Pending
+from midge.auth.base import Pending
 from midge.broker.queue import Queue
 from midge.broker.queue_consumers import MqttConsumer
 from midge.broker.queue_remains import Remains
@@ -291,10 +291,6 @@ class Queues:
     def new_pending(self) -> Pending:
         """Something to wait for."""
         return Pending()
-
-    def settle_room(self, pending: Pending, now: float) -> None:
-        """There is room again."""
-        pending.settle(ALLOWED, now)
 
     def bury(self, queue: Queue, item: Item, why: str, now: float) -> None:
         """Put a message that nobody manages into the dead letters of its queue."""

@@ -102,8 +102,7 @@ def test_those_who_waited_for_room_and_left_are_forgotten(world: World) -> None:
         publisher = world.connect("p", version=4)
         publisher.send(p.Publish("$queue/jobs", b"x", 1, packet_id=1))
         publisher.drop()
-    queue = world.broker.queues.need("jobs")
-    assert len(queue._room) <= 1025
+    assert len(world.broker.queues.need("jobs").room) <= 1025
 
 
 # -- numbers of messages that are in the store no more ---------------------------------------------

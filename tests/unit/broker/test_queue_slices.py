@@ -202,3 +202,46 @@ def test_after_a_crash_a_message_counts_as_given_only_if_it_was() -> None:
     peer.subscribe("$queue/jobs", 1)
     got = {one.payload: one.dup for one in peer.messages(acknowledge=False)}
     assert got == {b"urgent": True, b"a": True, b"b": False}
+
+
+# -- publishers that wait for room -----------------------------------------------------------------
+
+
+def test_as_many_publishers_go_on_as_there_is_room_for_and_the_first_come_first() -> None:
+    world = World()
+    queue = world.broker.queues.create("jobs", QueueSettings(messages_max=1, full="reject"))
+    world.connect("p").publish("$queue/jobs", b"0", 1)
+    waiting = [world.connect(f"p{number}", version=4) for number in range(1, 60)]
+    for number, peer in enumerate(waiting, 1):
+        peer.send(p.Publish("$queue/jobs", b"%d" % number, 1, packet_id=1))
+    assert queue.rejected == 59
+    reader = world.connect("w", properties=Properties.of(receive_maximum=1))
+    reader.subscribe("$queue/jobs", 1)
+    # One message was given, so there is room for one more.
+    world.advance(0.1)
+    assert len(queue.room) == 58
+    assert queue.rejected == 59  # nobody else has tried
+    got = [reader.expect(p.Publish)]
+    while len(got) < 60:
+        reader.send(p.Puback(got[-1].packet_id))
+        world.advance(0.1)
+        got.append(reader.expect(p.Publish))
+    assert [one.payload for one in got] == numbers(60)
+    for peer in waiting:
+        peer.expect(p.Puback)
+
+
+def test_very_many_publishers_go_on_a_few_at_a_time() -> None:
+    world = World()
+    queue = world.broker.queues.create("jobs", QueueSettings(messages_max=1, full="reject"))
+    world.connect("p").publish("$queue/jobs", b"0", 1)
+    waiting = [world.connect(f"p{number}", version=4) for number in range(100)]
+    for peer in waiting:
+        peer.send(p.Publish("$queue/jobs", b"x", 1, packet_id=1))
+    queue.configure(queue.settings._replace(messages_max=1000))
+    world.broker.tick(world.clock.now())
+    assert 80 <= len(queue.room) < 100
+    world.advance(0.5)
+    assert queue.waiting == 101
+    for peer in waiting:
+        peer.expect(p.Puback)
