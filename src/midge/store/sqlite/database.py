@@ -34,6 +34,7 @@ from midge.store.base import (
     StoreError,
 )
 from midge.store.sqlite import rows, schema
+from midge.store.sqlite.place import Place
 from midge.store.sqlite.rows import COLUMNS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class SqliteStore:
         lock: kept until the store is closed.
     """
 
-    __slots__ = ("_open", "_reader", "_writer", "lock", "path")
+    __slots__ = ("_left", "_open", "_place", "_reader", "_sync", "_writer", "lock", "path")
 
     def __init__(self, path: str, sync: str = "full") -> None:
         """Open the file, or make it; readable for its owner alone, since it holds payloads.
@@ -106,28 +107,50 @@ class SqliteStore:
         """
         self.path = path
         self.lock: StoreLock | None = None
+        self._sync = sync
+        self._open = False
+        #: The store was made anew: what is open is no longer what lies at the path.
+        self._left = False
+        self._connect()
+
+    def _connect(self) -> None:
+        path = self.path
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._writer = _connect(path)
             prepare(self._writer, path)
-            self._writer.execute(f"PRAGMA synchronous = {SYNCS[sync]}")
+            self._writer.execute(f"PRAGMA synchronous = {SYNCS[self._sync]}")
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only = 1")
             # From here on it is the event loop that would wait for a file that another process has.
             self._writer.execute("PRAGMA busy_timeout = 0")
             self._reader.execute("PRAGMA busy_timeout = 0")
+            self._place = Place(path)
         except OSError as error:
             raise StoreError(f"the store {path} cannot be opened: {error.strerror}") from error
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT:
                 raise _failure(path, "opened", error) from error
             raise DamagedStore(f"the store {path} is damaged: {error}") from error
-        self._open = False
+
+    def _move_to_new_files(self) -> None:
+        """Open what was made anew, and give up what was open until now."""
+        old = self._reader, self._writer, self._place
+        try:
+            self._connect()
+        except StoreError:
+            self._reader, self._writer, self._place = old
+            raise
+        self._left = False
+        for one in old:
+            one.close()
 
     # -- writing ------------------------------------------------------------------------------
 
     def write(self, changes: Changes) -> Iterator[None]:
         """See :meth:`midge.store.base.Store.write`."""
+        if self._left:
+            self._move_to_new_files()
         writer = self._writer
         written = 0
         try:
@@ -154,6 +177,9 @@ class SqliteStore:
 
     def commit(self) -> None:
         """See :meth:`midge.store.base.Store.commit`."""
+        if self._place.is_lost():
+            self._roll_back()
+            raise self._made_anew()
         if not self._open:
             return
         try:
@@ -162,6 +188,17 @@ class SqliteStore:
             self._roll_back()
             raise _failure(self.path, "written", error) from error
         self._open = False
+
+    def _made_anew(self) -> StoreError:
+        """Put the store where it was again; what is to be said of that."""
+        lost = f"the store {self.path} was deleted, moved or replaced while the broker has it open"
+        try:
+            self._place.make_anew(self._writer)
+        except (OSError, sqlite3.Error) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            return StoreError(f"{lost}, and cannot be made anew: {why}")
+        self._left = True
+        return StoreError(f"{lost}; it was made anew")
 
     def _roll_back(self) -> None:
         self._open = False
@@ -190,6 +227,7 @@ class SqliteStore:
         self._roll_back()
         self._reader.close()
         self._writer.close()
+        self._place.close()
         if self.lock is not None:
             self.lock.release()
 
