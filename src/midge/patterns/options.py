@@ -92,7 +92,9 @@ def _default(kind: str, text: str) -> Any:
     if kind == STR:
         return ""
     value = 0 if text == "-" else int(text)
-    return bool(value) if kind == BOOL else value
+    if kind == BOOL:  # in one expression they would be numbers, both, once it is compiled
+        return bool(value)
+    return value
 
 
 def _read_table() -> dict[int, Option]:
@@ -468,13 +470,15 @@ def _made(option: Option, value: Any) -> Any:
     return _key(option, bytes(value)) if kind == KEY else bytes(value)
 
 
-def _number(option: Option, given: Any) -> int | bool:
+def _number(option: Option, given: Any) -> Any:
     if not isinstance(given, int):
         raise invalid(f"{option.name} takes a number, not {given!r}")
     value = int(given)  # also of an enum
     if not option.least <= value <= option.most:
         raise invalid(f"{option.name} is {option.least} to {option.most}, not {value}")
-    return bool(value) if option.kind == BOOL else value
+    if option.kind == BOOL:
+        return bool(value)
+    return value
 
 
 def _key(option: Option, value: bytes) -> bytes:
