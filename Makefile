@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint format bench crash compiled test-compiled spec clean
+.PHONY: help setup run test lint format bench bench-growth bench-plot crash compiled test-compiled spec clean
 
 help:
 	@echo "make run     set up and start the broker with the embedded defaults"
 	@echo "make test    set up and run every test"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure against the brokers on this machine"
+	@echo "make bench-growth  what many subscriptions and connections cost"
+	@echo "make bench-plot  draw the newest results"
 	@echo "make crash   kill a broker, take its power away; look whether it keeps what it promised"
 	@echo "make compiled  build it with the path of a message compiled, in build/compiled"
 	@echo "make test-compiled  build that, and run the tests with real clients against it"
@@ -43,6 +45,13 @@ format: $(READY)
 
 bench: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m bench
+
+bench-growth: $(READY)
+	PUID=$$(id -u) $(BIN)/python -m bench growth
+
+bench-plot: $(READY)
+	$(BIN)/python -c 'import matplotlib' 2>/dev/null || $(BIN)/python -m pip install -q --group bench
+	$(BIN)/python -m bench plot
 
 crash: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200

@@ -10,19 +10,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import report
-from bench.brokers import Broker, midge, mosquitto
+from bench.brokers import ROOT, Broker, compiled, midge, mosquitto
 from bench.generator import GeneratorError, WrongError, build
-from bench.measure import sample
+from bench.measure import NotOffered, sample
+from bench.peers import peers
 from bench.rows import ROWS, Row
 
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.3
+
+#: Where ``make compiled`` puts a midge.
+COMPILED = ROOT / "build" / "compiled"
 
 
 def broker_of(text: str) -> Broker:
     """Read the value of ``--broker``."""
     name, equals, command = text.partition("=")
     if not (name and equals and command):
-        raise argparse.ArgumentTypeError("wants NAME=COMMAND")
+        raise argparse.ArgumentTypeError("wants NAME=COMMAND, or NAME=DIRECTORY of a midge")
+    if Path(command).is_dir():
+        if not Path(command, "midge", "__init__.py").exists():
+            raise argparse.ArgumentTypeError(f"there is no midge in {command}")
+        return compiled(Path(command), name)
     return Broker(name, command)
 
 
@@ -31,10 +39,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measure midge against the brokers of this machine; check every message.",
-        epilog="The brokers are midge, mosquitto when there is one, and those named with --broker. "
+        epilog="The brokers are midge, the one that `make compiled` built when it is there, those "
+        "of mosquitto, FlashMQ, NanoMQ and amqtt that are found, and those named with --broker. "
         "`python -m bench queues` runs the rows of queues and shared groups; "
         "`python -m bench durable` measures what a store costs, `python -m bench zmq` midge.zmq "
-        "against pyzmq.",
+        "against pyzmq, `python -m bench growth` what many subscriptions and connections cost; "
+        "`python -m bench plot` draws results.",
     )
     parser.add_argument(
         "--only",
@@ -54,12 +64,21 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         type=broker_of,
         metavar="NAME=COMMAND",
         help="one more broker, or another midge or mosquitto; {port} is the port on 127.0.0.1, "
-        "{config} a configuration in Mosquitto's form",
+        "{config} a configuration in Mosquitto's form; a directory with a midge in it (as "
+        "build/compiled) is that midge",
+    )
+    parser.add_argument(
+        "--just", action="append", default=[], metavar="NAME", help="only this broker, and the like"
     )
     parser.add_argument(
         "--without", action="append", default=[], metavar="NAME", help="leave this broker out"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write every sample there (bench/results/bench-TIME.json)",
+    )
     options = parser.parse_args(words)
     if options.quick:
         options.rounds, options.seconds = QUICK_ROUNDS, QUICK_SECONDS
@@ -68,14 +87,24 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def chosen_brokers(named: Sequence[Broker], without: Sequence[str]) -> list[Broker]:
+def chosen_brokers(
+    named: Sequence[Broker], without: Sequence[str] = (), just: Sequence[str] = ()
+) -> list[Broker]:
     """midge first, then mosquitto, then the others; one named on the command line replaces ours."""
     by_name: dict[str, Broker] = {"midge": midge()}
+    if (COMPILED / "midge").exists():
+        by_name["compiled"] = compiled(COMPILED)
     peer = mosquitto()
     if peer is not None:
         by_name["mosquitto"] = peer
+    by_name.update((broker.name, broker) for broker in peers())
     by_name.update((broker.name, broker) for broker in named)
-    return [broker for name, broker in by_name.items() if name not in without]
+    left = [
+        broker
+        for name, broker in by_name.items()
+        if name not in without and (not just or name in just)
+    ]
+    return sorted(left, key=lambda broker: not broker.ours)
 
 
 def chosen_rows(only: Sequence[str]) -> list[Row]:
@@ -91,10 +120,12 @@ def measure_row(
     outcome = report.Outcome(row)
     for _ in range(rounds):
         for broker in brokers:
-            if broker.name in outcome.faults:
+            if broker.name in outcome.faults or broker.name in outcome.absent:
                 continue  # once wrong, always wrong: no need to wait for the next time
             try:
                 figures = sample(program, broker, row, seconds)
+            except NotOffered as error:
+                outcome.absent[broker.name] = str(error)
             except (WrongError, RuntimeError) as error:
                 outcome.faults.setdefault(broker.name, []).append(str(error))
             else:
@@ -117,6 +148,14 @@ def main(words: Sequence[str] | None = None) -> int:
         from bench import zmq_proxy
 
         return zmq_proxy.main(given[1:])
+    if given[:1] == ["growth"]:
+        from bench import growth
+
+        return growth.main(given[1:])
+    if given[:1] == ["plot"]:
+        from bench import plot
+
+        return plot.main(given[1:])
     if given[:1] == ["queues"]:
         given = ["--only", "shared group", "--only", "named queue", *given[1:]]
     options = parse(given)
@@ -124,28 +163,32 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.list:
         print("\n".join(row.name for row in rows))
         return 0
-    brokers = chosen_brokers(options.broker, options.without)
+    brokers = chosen_brokers(options.broker, options.without, options.just)
     if not rows or not brokers:
         print("bench: there is nothing to measure", file=sys.stderr)
         return 2
     with contextlib.suppress(ValueError, OSError):  # thousands of connections, a descriptor each
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    outcomes = []
+    outcomes: dict[str, report.Outcome] = {}
+    path = options.json or report.results_file("bench")
     try:
         program = build()
         print(report.heading(brokers, options.rounds, options.seconds), flush=True)
         for row in rows:
-            outcomes.append(measure_row(program, row, brokers, options.rounds, options.seconds))
-            print("\n".join(report.lines_of(outcomes[-1], brokers)), flush=True)
+            outcome = measure_row(program, row, brokers, options.rounds, options.seconds)
+            outcomes[row.name] = outcome
+            print("\n".join(report.lines_of(outcome, brokers, outcomes)), flush=True)
+            report.write_json(
+                path, list(outcomes.values()), brokers, options.rounds, options.seconds
+            )
     except GeneratorError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    if options.json:
-        report.write_json(options.json, outcomes, brokers)
-    return 1 if any(outcome.faults for outcome in outcomes) else 0
+    print(f"every sample is in {path}")
+    return 1 if any(outcome.faults for outcome in outcomes.values()) else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The brokers that are measured: where they are, how they are started, how they end.
 
-Every broker gets the same configuration, in Mosquitto's form; one that cannot read it is given its
-settings in the command. It runs as a process of its own, fresh for each sample, and is ended by the
-id of that process.
+Every broker gets the same configuration, in Mosquitto's form; one that cannot read it gets the
+like in its own (``peers.py``), or settings in its command. It runs as a process of its own, fresh
+for each sample, and is ended by the id of that process.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ START_S: Final = 15.0
 STOP_S: Final = 10.0
 
 
+class NotListening(RuntimeError):
+    """A broker ended, or did not listen in time; the text is the end of what it printed."""
+
+
 class Broker:
     """A broker as a process of its own, while the ``with`` block lasts.
 
@@ -49,16 +53,28 @@ class Broker:
         command: how it is started; ``{port}`` and ``{config}`` are filled in.
         version: as it is printed.
         extra: more lines of configuration; ``{directory}`` is one of its own.
+        configuration: its configuration; ``{port}`` and ``{directory}`` are filled in.
 
     Attributes:
         port: the TCP port on 127.0.0.1.
+        ours: whether it is a midge.
     """
 
-    def __init__(self, name: str, command: str, version: str = "", extra: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        command: str,
+        version: str = "",
+        extra: str = "",
+        configuration: str = CONFIGURATION,
+        ours: bool = False,
+    ) -> None:
         self.name = name
         self.command = command
         self.version = version
         self.extra = extra
+        self.configuration = configuration
+        self.ours = ours or name.startswith("midge")
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -69,11 +85,14 @@ class Broker:
             self.port = int(probe.getsockname()[1])
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         os.chmod(self._directory.name, 0o755)  # a broker that gives up root must still read it
+        if "{directory}/key.pem" in self.extra:
+            make_certificate(Path(self._directory.name))
         config = Path(self._directory.name, "broker.conf")
-        config.write_text(
-            CONFIGURATION.format(port=self.port) + self.extra.format(directory=self._directory.name)
-        )
-        words = [word.format(port=self.port, config=config) for word in shlex.split(self.command)]
+        config.write_text(self._filled_in(self.configuration + self.extra))
+        words = [
+            word.replace("{port}", str(self.port)).replace("{config}", str(config))
+            for word in shlex.split(self.command)
+        ]
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
@@ -101,6 +120,21 @@ class Broker:
             self._process.wait()
         self._directory.cleanup()
 
+    def reads_mosquitto(self) -> bool:
+        """Whether lines of configuration in Mosquitto's form mean something to it."""
+        return self.configuration is CONFIGURATION and "{config}" in self.command
+
+    def with_lines(self, lines: str) -> Broker:
+        """The same broker with more lines of configuration."""
+        return Broker(
+            self.name,
+            self.command,
+            self.version,
+            self.extra + lines,
+            self.configuration,
+            self.ours,
+        )
+
     def cpu_s(self) -> float:
         """CPU seconds it has used."""
         assert self._process is not None
@@ -118,6 +152,16 @@ class Broker:
         except OSError:
             return ""
 
+    def directory(self) -> Path:
+        """A directory of its own, as long as it runs."""
+        assert self._directory is not None
+        return Path(self._directory.name)
+
+    def _filled_in(self, text: str) -> str:
+        # Not str.format: other brokers' forms are full of braces.
+        directory = str(self.directory())
+        return text.replace("{port}", str(self.port)).replace("{directory}", directory)
+
     @property
     def _log(self) -> Path:
         assert self._directory is not None
@@ -131,8 +175,30 @@ class Broker:
                 return
             except OSError:
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"{self.name} does not listen: {self.said()}") from None
+                    raise NotListening(f"{self.name} does not listen: {self.said()}") from None
                 time.sleep(0.02)
+
+
+def make_certificate(directory: Path) -> None:
+    """A key and a certificate for 127.0.0.1, of the kind that most servers have now.
+
+    Raises:
+        RuntimeError: the program ``openssl`` is not there, or refuses.
+    """
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    words = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1"
+    )
+    try:
+        subprocess.run(
+            ["openssl", *words.split(), "-keyout", str(key), "-out", str(certificate)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RuntimeError(f"no certificate: {error}") from error
+    key.chmod(0o644)  # for a broker that gives up root; it serves nobody but this run
 
 
 def environment() -> dict[str, str]:
@@ -160,6 +226,16 @@ def midge() -> Broker:
         f"{shlex.quote(python)} -m midge broker -c {{config}}",
         first_line([python, "-m", "midge", "--version"]),
     )
+
+
+def compiled(directory: Path, name: str = "compiled") -> Broker:
+    """A midge that ``make compiled`` has put into a directory."""
+    words = ["env", f"PYTHONPATH={directory.resolve()}", sys.executable, "-P", "-m", "midge"]
+    version = first_line([*words, "--version"])
+    built = max((f.stat().st_mtime for f in directory.rglob("*.so")), default=0.0)
+    if any(f.stat().st_mtime > built for f in (ROOT / "src").rglob("*.py")):
+        version += ", built before the last change to the source"
+    return Broker(name, f"{shlex.join(words)} broker -c {{config}}", version, ours=True)
 
 
 def mosquitto() -> Broker | None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from bench.brokers import Broker
+from bench.brokers import Broker, NotListening
 from bench.generator import Generator
-from bench.rows import Row
+from bench.rows import DOORS, Row
 
 #: Before the clock starts: route caches fill, an interpreter specialises its code, buffers grow.
 WARM_UP_S: Final = 0.2
+
+
+class NotOffered(Exception):
+    """A broker that a row cannot be measured of: it does not open such a door."""
 
 
 def sample(program: Path, broker: Broker, row: Row, seconds: float) -> dict[str, float]:
@@ -28,13 +32,32 @@ def sample(program: Path, broker: Broker, row: Row, seconds: float) -> dict[str,
 
     Raises:
         WrongError: the broker lost, doubled, reordered or damaged a message.
+        NotOffered: the broker does not open the row's door.
     """
-    settings = dict(row.settings)
-    if not broker.name.startswith("midge"):
+    if row.door == "tcp":
+        return _sample(program, broker, row, dict(row.settings), seconds)
+    if not broker.reads_mosquitto():
+        raise NotOffered(f"is not told how to listen for {row.door}")
+    door = broker.with_lines(DOORS[row.door])
+    try:
+        return _sample(program, door, row, {**row.settings, row.door: 1}, seconds)
+    except NotListening as error:
+        if broker.ours:
+            raise
+        # As one that was built without WebSockets: nothing was delivered wrongly.
+        raise NotOffered(str(error)) from error
+
+
+def _sample(
+    program: Path, broker: Broker, row: Row, settings: dict[str, int], seconds: float
+) -> dict[str, float]:
+    if not broker.ours:
         settings.pop("queue", None)  # others have no named queues: a shared group is the nearest
     with broker, Generator(program, {"port": broker.port, **settings}) as generator:
         if row.step == "connect":
             return _connections(broker, generator, row.settings["subscribers"])
+        if row.step == "retained":
+            return _retained(broker, generator, row.settings["topics"])
         generator.connect()
         generator.run(WARM_UP_S)
         cpu_s = broker.cpu_s()
@@ -62,4 +85,22 @@ def _connections(broker: Broker, generator: Generator, count: int) -> dict[str, 
         "cpu_us": cpu_s / count * 1e6,
         "memory_kib": memory / count / 1024,
         "load": figures["load_cpu_s"] / figures["seconds"],
+    }
+
+
+def _retained(broker: Broker, generator: Generator, count: int) -> dict[str, float]:
+    """What a retained message costs to store, and to a subscriber of all of them."""
+    generator.connect()
+    cpu_s = broker.cpu_s()
+    stored = generator.store()
+    store_cpu_s = broker.cpu_s() - cpu_s
+    fetched = generator.fetch()
+    fetch_cpu_s = broker.cpu_s() - cpu_s - store_cpu_s
+    generator.finish()
+    return {
+        "rate": count / stored["seconds"],
+        "cpu_us": store_cpu_s / count * 1e6,
+        "fetch_ms": fetched["seconds"] * 1e3,
+        "fetch_cpu_us": fetch_cpu_s / count * 1e6,
+        "load": 0.0,
     }

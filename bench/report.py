@@ -1,21 +1,23 @@
 """Makes a table, and a JSON file, of the samples.
 
-A line is one figure of one row: the median of each broker, then midge's median divided by that of
-each other broker. Samples of a broker that delivered wrongly are not shown: ``WRONG`` is.
+A line is one figure of one row: the median of each broker, then each midge's median divided by that
+of each other broker, then the aim. Samples of a broker that delivered wrongly are not shown:
+``WRONG`` is.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.brokers import CONFIGURATION, Broker
-from bench.rows import Measure, Row
+from bench.brokers import CONFIGURATION, ROOT, Broker
+from bench.rows import Aim, Measure, Row
 
 #: A generator busier than this part of the time may have set the rate; the CPU per message stands.
 LOAD_BUSY: Final = 0.95
@@ -24,7 +26,8 @@ NAME_WIDTH: Final = 34
 LABEL_WIDTH: Final = 20
 COLUMN_WIDTH: Final = 14
 
-OURS: Final = "midge"
+#: Where runs are kept.
+RESULTS: Final = ROOT / "bench" / "results"
 
 
 class Outcome:
@@ -34,14 +37,16 @@ class Outcome:
         row: the row.
         samples: by broker, the figures of each round.
         faults: by broker, what it did wrong.
+        absent: by broker, why it was not measured.
     """
 
-    __slots__ = ("faults", "row", "samples")
+    __slots__ = ("absent", "faults", "row", "samples")
 
     def __init__(self, row: Row) -> None:
         self.row = row
         self.samples: dict[str, list[dict[str, float]]] = {}
         self.faults: dict[str, list[str]] = {}
+        self.absent: dict[str, str] = {}
 
     def median(self, broker: str, key: str) -> float | None:
         """The median of a figure; ``None`` without a sample, or when one of them was wrong."""
@@ -51,18 +56,37 @@ class Outcome:
         return statistics.median(sample[key] for sample in samples)
 
 
-def ratio(outcome: Outcome, measure: Measure, other: str) -> float | None:
-    """midge's median divided by that of another broker."""
-    ours, theirs = outcome.median(OURS, measure.key), outcome.median(other, measure.key)
-    return None if ours is None or not theirs else ours / theirs
+#: The outcomes so far, by the name of the row.
+Outcomes = Mapping[str, Outcome]
+
+
+def ratio(outcome: Outcome, measure: Measure, other: str, ours: str = "midge") -> float | None:
+    """A midge's median divided by that of another broker."""
+    mine, theirs = outcome.median(ours, measure.key), outcome.median(other, measure.key)
+    return None if mine is None or not theirs else mine / theirs
+
+
+def pairs(brokers: Sequence[Broker]) -> list[tuple[str, str]]:
+    """Who is divided by whom: every midge by every other broker."""
+    others = [broker.name for broker in brokers if not broker.ours]
+    return [(broker.name, other) for broker in brokers if broker.ours for other in others]
 
 
 def machine() -> str:
     """What the figures were taken on, in one line."""
     return (
-        f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs, "
+        f"{platform.system()} {platform.release()}, {os.cpu_count()} CPUs{_processor()}, "
         f"{platform.python_implementation()} {platform.python_version()}"
     )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f" ({names[0]})" if names else ""
 
 
 def heading(brokers: Sequence[Broker], rounds: int, seconds: float) -> str:
@@ -71,59 +95,127 @@ def heading(brokers: Sequence[Broker], rounds: int, seconds: float) -> str:
     lines += [f"{broker.name}: {broker.version or broker.command}" for broker in brokers]
     lines.append("configuration: " + "; ".join(CONFIGURATION.strip().splitlines()))
     lines.append("CPU is user and system time of the broker; * the generator was busy all the time")
+    lines.append("the last column is the aim of a compiled midge; ! marks a midge that misses it")
     columns = [broker.name for broker in brokers]
-    columns += [f"/{broker.name}" for broker in brokers if broker.name != OURS]
-    cells = "".join(f"{column[:COLUMN_WIDTH]:>{COLUMN_WIDTH}}" for column in columns)
-    return "\n".join(lines) + f"\n\n{'':{NAME_WIDTH}}{'':{LABEL_WIDTH}}{cells}"
+    columns += [f"{ours[:6]}/{other[:6]}" for ours, other in pairs(brokers)]
+    cells = "".join(f"{column[: COLUMN_WIDTH - 1]:>{COLUMN_WIDTH}}" for column in columns)
+    return "\n".join(lines) + f"\n\n{'':{NAME_WIDTH}}{'':{LABEL_WIDTH}}{cells}  {'aim'}"
 
 
-def lines_of(outcome: Outcome, brokers: Sequence[Broker]) -> list[str]:
-    """The lines of the table for one row."""
+def lines_of(
+    outcome: Outcome, brokers: Sequence[Broker], before: Outcomes | None = None
+) -> list[str]:
+    """The lines of the table for one row; ``before`` holds rows that an aim may refer to."""
     lines = []
     for index, measure in enumerate(outcome.row.measures):
-        cells = [_figure(outcome, measure, broker.name) for broker in brokers]
-        for broker in brokers:
-            if broker.name != OURS:
-                value = ratio(outcome, measure, broker.name)
-                cells.append("-" if value is None else f"{value:.3g}x")
+        cells = [_figure(outcome, measure, broker, before or {}) for broker in brokers]
+        for ours, other in pairs(brokers):
+            value = ratio(outcome, measure, other, ours)
+            cells.append("-" if value is None else f"{value:.3g}x")
         name = "" if index else outcome.row.name
         text = "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
-        lines.append(f"{name:{NAME_WIDTH}}{measure.label:{LABEL_WIDTH}}{text}")
+        aim = aim_text(outcome.row, measure)
+        lines.append(f"{name:{NAME_WIDTH}}{measure.label:{LABEL_WIDTH}}{text}  {aim}".rstrip())
     for broker_name, faults in outcome.faults.items():
         lines += [f"  WRONG {broker_name}: {fault}" for fault in faults]
+    lines += [f"  not measured: {name}: {why}" for name, why in outcome.absent.items()]
     return lines
 
 
-def _figure(outcome: Outcome, measure: Measure, broker: str) -> str:
-    value = outcome.median(broker, measure.key)
+def aim_text(row: Row, measure: Measure) -> str:
+    """The aim of a figure as it is printed; empty without one."""
+    aim = row.aims.get(measure.key)
+    if aim is None:
+        return ""
+    sign = ">=" if measure.more_is_better else "<="
+    if not aim.of:
+        return f"{sign} {aim.figure:,g}"
+    return f"{sign} {aim.figure:g}x {aim.of}"
+
+
+def is_missed(outcome: Outcome, measure: Measure, broker: str, before: Outcomes) -> bool:
+    """Whether a midge is not where it is to be; ``False`` when that cannot be told."""
+    aim, value = outcome.row.aims.get(measure.key), outcome.median(broker, measure.key)
+    limit = None if aim is None else _limit(aim, outcome, measure, broker, before)
+    if limit is None or value is None:
+        return False
+    return value < limit if measure.more_is_better else value > limit
+
+
+def _limit(
+    aim: Aim, outcome: Outcome, measure: Measure, broker: str, before: Outcomes
+) -> float | None:
+    if not aim.of:
+        return aim.figure
+    if aim.of in before:
+        base = before[aim.of].median(broker, measure.key)
+    else:
+        base = outcome.median(aim.of, measure.key)
+    return None if base is None else base * aim.figure
+
+
+def _figure(outcome: Outcome, measure: Measure, broker: Broker, before: Outcomes) -> str:
+    value = outcome.median(broker.name, measure.key)
     if value is None:
-        return "WRONG" if broker in outcome.faults else "-"
-    busy = measure.more_is_better and (outcome.median(broker, "load") or 0.0) > LOAD_BUSY
-    return measure.form.format(value) + ("*" if busy else "")
+        return "WRONG" if broker.name in outcome.faults else "-"
+    busy = measure.more_is_better and (outcome.median(broker.name, "load") or 0.0) > LOAD_BUSY
+    missed = broker.ours and is_missed(outcome, measure, broker.name, before)
+    return measure.form.format(value) + ("*" if busy else "") + ("!" if missed else "")
 
 
-def write_json(path: Path, outcomes: Sequence[Outcome], brokers: Sequence[Broker]) -> None:
-    """Write every sample, the medians and what they were taken on."""
-    rows: list[dict[str, Any]] = []
-    for outcome in outcomes:
-        keys = [measure.key for measure in outcome.row.measures]
-        rows.append(
-            {
-                "name": outcome.row.name,
-                "settings": outcome.row.settings,
-                "medians": {
-                    broker.name: {key: outcome.median(broker.name, key) for key in keys}
-                    for broker in brokers
-                },
-                "samples": outcome.samples,
-                "faults": outcome.faults,
-            }
-        )
-    document = {
+def results_file(kind: str) -> Path:
+    """Where a run that begins now is kept; names sort by time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return RESULTS / f"{kind}-{now:%Y%m%dT%H%M%SZ}.json"
+
+
+def document(kind: str, brokers: Sequence[Broker], **more: Any) -> dict[str, Any]:
+    """What every file of results says: of what, when, on what, of whom."""
+    return {
+        "kind": kind,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "configuration": CONFIGURATION,
-        "brokers": {b.name: {"command": b.command, "version": b.version} for b in brokers},
-        "rows": rows,
+        "brokers": {
+            b.name: {"command": b.command, "version": b.version, "ours": b.ours} for b in brokers
+        },
+        **more,
     }
+
+
+def write_json(
+    path: Path,
+    outcomes: Sequence[Outcome],
+    brokers: Sequence[Broker],
+    rounds: int = 0,
+    seconds: float = 0.0,
+) -> None:
+    """Write every sample, the medians and what they were taken on."""
+    rows = [_row_document(outcome, brokers) for outcome in outcomes]
+    write(path, document("bench", brokers, rounds=rounds, seconds=seconds, rows=rows))
+
+
+def _row_document(outcome: Outcome, brokers: Sequence[Broker]) -> dict[str, Any]:
+    row = outcome.row
+    return {
+        "name": row.name,
+        "settings": row.settings,
+        "door": row.door,
+        "measures": {m.key: m.label for m in row.measures},
+        "aims": {key: {"figure": aim.figure, "of": aim.of} for key, aim in row.aims.items()},
+        "medians": {
+            broker.name: {m.key: outcome.median(broker.name, m.key) for m in row.measures}
+            for broker in brokers
+        },
+        "samples": outcome.samples,
+        "faults": outcome.faults,
+        "absent": outcome.absent,
+    }
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a file of results, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    scratch = path.with_suffix(".part")
+    scratch.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(scratch, path)

@@ -105,7 +105,7 @@ def by_midge(workers: int) -> float:
     found = midge()
     door = f"listener {port} 127.0.0.1\nprotocol zmtp\nzmtp_queue jobs\nallow_anonymous true\n"
     with Broker(found.name, found.command, found.version, door) as broker:
-        return carry(broker.cpu_s, *[f"tcp://127.0.0.1:{port}"] * 2, workers)
+        return carry(broker.cpu_s, *(f"tcp://127.0.0.1:{port}",) * 2, workers)
 
 
 def by_proxy(workers: int) -> float:

@@ -36,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "transport.h"
 #include "verify.h"
 
 enum {
@@ -52,7 +53,7 @@ enum {
 static struct scheme scheme = {.publishers = 1, .topics = 1, .payload = 16, .version = 4};
 static long port = 1883, subscribers = 1, batch = 1, inflight = 20, backlog = 1024;
 static long pairs, shared, lasting, queue, wildcard, rate, silence_ms = 5000, feed_size = READ_SIZE;
-static long spread, retained, idle, filters, wild;
+static long spread, retained, idle, filters, wild, tls, ws;
 
 static const struct { const char *name; long *value, least, most; } settings[] = {
     {"port", &port, 1, 65535},
@@ -76,6 +77,8 @@ static const struct { const char *name; long *value, least, most; } settings[] =
     {"idle", &idle, 0, 1000000},                       /* connections more, that get no message; */
     {"filters", &filters, 0, 10000000},                /* what they together subscribe to with `fill`, */
     {"wild", &wild, 0, 1},                             /* and whether these have wildcards */
+    {"tls", &tls, 0, 1},                               /* the connections are TLS, */
+    {"ws", &ws, 0, 1},                                 /* or WebSockets */
     {"rate", &rate, 0, 100000},                        /* messages a second, one by one; 0: no limit */
     {"silence", &silence_ms, 1, 60000},                /* nothing came for so long: it is lost */
     {"feed", &feed_size, 1, READ_SIZE},                /* `check` takes its input in such pieces */
@@ -85,6 +88,7 @@ enum state { CLOSED, CONNECTING, SUBSCRIBING, READY };
 
 struct connection {
     int fd;
+    struct transport transport;
     bool publishes, idles, watched, ponged;   /* watched: for room to write */
     enum state state;
     long index;
@@ -167,16 +171,29 @@ static void watch(struct connection *c, bool room)
 
 static size_t write_some(struct connection *c, const uint8_t *data, size_t size)
 {
-    ssize_t n = send(c->fd, data, size, MSG_NOSIGNAL);
-    if (n >= 0) return (size_t)n;
-    if (errno != EAGAIN)
-        wrong("the broker cut off %s %ld: %s", role(c), c->index, strerror(errno));
-    return 0;
+    ssize_t n = transport_write(&c->transport, data, size);
+    if (n < 0) wrong("the broker cut off %s %ld: %s", role(c), c->index, strerror(errno));
+    return (size_t)n;
+}
+
+/* The same in a frame, which is used before the next one is made. */
+static const uint8_t *framed(const uint8_t *data, size_t *size)
+{
+    static uint8_t *frame;
+    static size_t capacity;
+    if (*size + FRAME_HEADER_MAX > capacity) {
+        capacity = 2 * (*size + FRAME_HEADER_MAX);
+        frame = realloc(frame, capacity);
+        if (!frame) fail("out of memory");
+    }
+    *size = put_frame(frame, data, *size);
+    return frame;
 }
 
 static void write_all(struct connection *c, const uint8_t *data, size_t size)
 {
     if (c->fd < 0) return; /* `check` has no broker to answer to */
+    if (ws) data = framed(data, &size);
     size_t n = c->out_size ? 0 : write_some(c, data, size);
     if (n == size) return;
     size_t needed = c->out_size + size - n;
@@ -311,11 +328,15 @@ static uint8_t *read_area(void)
 static void read_some(struct connection *c)
 {
     uint8_t *area = read_area();
-    ssize_t n = recv(c->fd, area, READ_SIZE, 0);
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) wrong("the broker closed the connection of %s %ld", role(c), c->index);
-    if (rate) read_at_ns = now_ns();
-    feed(c, area, (size_t)n);
+    const char *fault = NULL;
+    do {
+        ssize_t n = transport_receive(&c->transport, area, READ_SIZE);
+        if (n < 0) wrong("the broker closed the connection of %s %ld", role(c), c->index);
+        if (rate) read_at_ns = now_ns();
+        size_t size = ws ? unframe(&c->transport, area, (size_t)n, &fault) : (size_t)n;
+        if (fault) wrong("%s %ld: %s", role(c), c->index, fault);
+        if (size) feed(c, area, size);
+    } while (transport_holds_more(&c->transport));
 }
 
 /* Waits for events and serves them; returns how often the timer has fired. */
@@ -407,6 +428,8 @@ static void open_connection(struct connection *c)
     if (c - connections >= PEERS_AN_ADDRESS) bind_to_address(c->fd, c - connections);
     if (connect(c->fd, (struct sockaddr *)&to, sizeof to)) fail("connect: %s", strerror(errno));
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    const char *fault = transport_begin(&c->transport, c->fd, tls, ws);
+    if (fault) wrong("%s %ld: %s", role(c), c->index, fault);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &event)) fail("epoll_ctl: %s", strerror(errno));
     c->state = CONNECTING;
