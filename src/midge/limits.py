@@ -223,6 +223,8 @@ STORE_RETRY_S: Final = 1.0
 #: for how long that is nothing to speak of.
 STORE_BUSY_RETRY_S: Final = 0.01
 STORE_BUSY_PATIENCE_S: Final = 1.0
+#: How far the clock of the system may be from what was counted before times are noted anew.
+STORE_CLOCK_STEP_S: Final = 2.0
 #: Queued messages of a session that are in memory, and their bytes; the rest of its queue is on
 #: the disk. A page is read in one go.
 STORE_QUEUE_PAGE: Final = 250

@@ -196,7 +196,7 @@ def _adopt(broker: Broker, session: Session, row: SessionRow, now: float, offset
         if row.connected or row.will_at is None:
             will_at = min(now + will_delay_s(session.will), ends_at, sooner)
         else:
-            will_at = row.will_at - offset_s
+            will_at = min(row.will_at - offset_s, now + will_delay_s(session.will))
     broker.sessions.adopt(session, will_at, min(ends_at, sooner))
     if ends_at < sooner:
         broker.sessions.note(session)  # or each start of the broker would put it off

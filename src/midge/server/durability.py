@@ -46,6 +46,7 @@ class Durability:
         now: Callable[[], float],
         wake: Callable[[], None],
         complain: Callable[[str], None],
+        check_clock: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin.
 
@@ -53,6 +54,7 @@ class Durability:
             now: the broker's clock.
             wake: have the server's turn run: acknowledgements may go.
             complain: tell the log.
+            check_clock: called in each turn, before anything is written.
         """
         self.batches = 0
         self.rows = 0
@@ -61,6 +63,7 @@ class Durability:
         self._now = now
         self._wake = wake
         self._complain = complain
+        self._check_clock = check_clock
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="midge-store")
         self._batch: tuple[int, Changes] | None = None
@@ -77,6 +80,7 @@ class Durability:
         """Called once a turn: begin a batch where there is something and none is under way."""
         if self._batch is not None or self._closed:
             return
+        self._check_clock()
         if self._leftovers or (self._keeper.journal.changes and self._keeper.is_urgent()):
             self._take()
         elif self._keeper.journal.changes:

@@ -404,3 +404,19 @@ async def test_publishers_that_waited_for_the_disk_go_on_a_few_in_each_turn_of_t
     assert went == list(range(20))  # in the order in which they came
     assert max(at_once) == 2
     await durability.close()
+
+
+async def test_the_clock_is_looked_at_before_a_batch_is_taken() -> None:
+    store = MemoryStore()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+
+    def check() -> None:
+        journal.offset_s = 5.0
+        journal.keep_session(key, "c", None, 10, None, False, 1.0)
+
+    key = journal.new_session()
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, print, check)
+    durability.turn()
+    await durability.close()
+    assert [row.ends_at for row in store.read(0).sessions] == [6.0]
