@@ -3,6 +3,9 @@
 Callgrind counts the instructions of this very program, between two requests that a few lines of C
 make (``counter.c``). The count of a delivery is given in units of :func:`scenarios.reference`, a
 piece of plain Python, so that the figures hold for other builds of the interpreter.
+
+It is the midge of ``PYTHONPATH`` that is counted, or the one that is installed: with
+``PYTHONPATH=build/compiled`` the compiled one, whose figures are stored beside the others.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.guard.scenarios import SCENARIOS
 
@@ -38,8 +41,25 @@ def missing() -> str | None:
     return None
 
 
-def count(directory: Path) -> dict[str, float]:
-    """Count all scenarios; instructions for each delivery.
+class Counted(NamedTuple):
+    """What was counted.
+
+    Attributes:
+        kind: the version of Python, and whether midge was compiled.
+        counts: by scenario, instructions for each delivery.
+    """
+
+    kind: str
+    counts: dict[str, float]
+
+    def in_units(self) -> dict[str, float]:
+        """The counts in units of the reference."""
+        unit = self.counts["reference"]
+        return {n: round(c / unit, 3) for n, c in self.counts.items() if n != "reference"}
+
+
+def count(directory: Path) -> Counted:
+    """Count all scenarios.
 
     Raises:
         RuntimeError: a program failed; its output is the text.
@@ -64,18 +84,16 @@ def count(directory: Path) -> dict[str, float]:
         name, total = _NAME.search(text), _TOTAL.search(text)
         if name is not None and total is not None:
             found[name[1]] = int(total[1])
-    deliveries = json.loads((directory / "deliveries").read_text())
-    return {name: found[name] / deliveries[name] for name in deliveries}
-
-
-def in_units(counts: dict[str, float]) -> dict[str, float]:
-    """The same, in units of the reference."""
-    unit = counts["reference"]
-    return {name: round(value / unit, 3) for name, value in counts.items() if name != "reference"}
+    told = json.loads((directory / "told").read_text())
+    deliveries = told["deliveries"]
+    return Counted(told["kind"], {name: found[name] / deliveries[name] for name in deliveries})
 
 
 def kind_of_python() -> str:
-    """Figures are stored by version of Python, and by whether midge is compiled."""
+    """Figures are stored by version of Python, and by whether midge is compiled.
+
+    To be asked where the counting is done: pytest has the source before it in any case.
+    """
     import midge.mqtt.encode as module
 
     compiled = not str(module.__file__).endswith(".py")
@@ -98,7 +116,8 @@ def inside(library: str) -> None:
         counter.end(name.encode())
         gc.enable()
         deliveries[name] = number
-    Path(library).with_name("deliveries").write_text(json.dumps(deliveries))
+    told = {"kind": kind_of_python(), "deliveries": deliveries}
+    Path(library).with_name("told").write_text(json.dumps(told))
 
 
 def _run(*command: str, environment: dict[str, str] | None = None) -> None:
@@ -125,10 +144,10 @@ def main() -> int:
         print(why, file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as directory:
-        counts = count(Path(directory))
+        counted = count(Path(directory))
     stored = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    kind = kind_of_python()
-    figures = in_units(counts)
+    kind, counts = counted
+    figures = counted.in_units()
     print(f"{'instructions a delivery':<34}{'count':>10}{'units':>9}{'stored':>9}   ({kind})")
     for name, value in counts.items():
         before = stored.get(kind, {}).get(name)

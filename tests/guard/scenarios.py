@@ -15,6 +15,7 @@ from typing import Final
 
 from midge.broker.link import Link
 from midge.config.queue_settings import QueueSettings
+from midge.links.mqtt import MqttLink
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
 from midge.mqtt.properties import Properties
@@ -25,6 +26,9 @@ from midge.zmtp.frames import FrameReader, encode_many
 Work = tuple[Callable[[], None], int]
 
 PAYLOAD: Final = b"0123456789abcdef"
+
+#: How often a scenario whose work is another one each time can be run.
+ROUNDS_MAX: Final = 3
 
 
 def reference() -> Work:
@@ -234,6 +238,96 @@ def fan_out() -> Work:
     return _checked(stage, stage.run(stage.chunk(["t/1"] * 16), 4), 4 * 16 * 100)
 
 
+def new_topics_among_subscriptions() -> Work:
+    """1,024 topics that nobody has published to, among 10,000 subscriptions to others."""
+    stage = Stage()
+    stage.subscribe("t/#")
+    others = [f"o/{n:05}/x" for n in range(5000)] + [f"+/{n:05}/#" for n in range(5000)]
+    holder = stage.world.connect("holder", version=stage.version)
+    for first in range(0, len(others), 500):
+        entries = [p.SubscribeTo(one, 0) for one in others[first : first + 500]]
+        holder.send(p.Subscribe(1, entries, None))
+        answer = holder.expect(p.Suback)
+        assert set(answer.reasons) == {0}, "a subscription was refused"
+    numbers = iter(range(ROUNDS_MAX))
+    chunks = [
+        [stage.chunk([f"t/{r}/{16 * k + n}" for n in range(16)]) for k in range(64)]
+        for r in range(ROUNDS_MAX)
+    ]
+
+    def run() -> None:
+        for chunk in chunks[next(numbers)]:
+            stage.run(chunk, 1)()
+
+    return _checked(stage, run, 1024)
+
+
+def retained_stored() -> Work:
+    """1,024 retained messages, of topics that had none."""
+    stage = Stage()
+    numbers = iter(range(ROUNDS_MAX))
+    chunks = [
+        b"".join(
+            encode(p.Publish(f"t/{r}/{n}", PAYLOAD, 0, True, False, 0, None), stage.version)
+            for n in range(1024)
+        )
+        for r in range(ROUNDS_MAX)
+    ]
+
+    def work() -> None:
+        before = len(stage.world.broker.router.retained)
+        stage.publisher.link.receive_data(chunks[next(numbers)], 1.0)
+        stored = len(stage.world.broker.router.retained) - before
+        assert stored == 1024, f"{stored} of 1024 messages were stored"
+
+    return work, 1024
+
+
+def retained_fetched() -> Work:
+    """1,024 retained messages for a new subscription."""
+    stage = Stage()
+    for n in range(1024):
+        stage.publisher.publish(f"t/{n}", PAYLOAD, retain=True)
+    peer = stage.world.connect("subscriber", version=stage.version)
+    request = encode(p.Subscribe(1, [p.SubscribeTo("t/#", 0)], None), stage.version)
+
+    def run() -> None:
+        end = stage.sent() + 1024
+        peer.link.receive_data(request, 1.0)
+        while stage.sent() < end:
+            before = stage.sent()
+            stage.drain(peer.link)
+            assert stage.sent() > before or not peer.link.connection.out, "it has stopped"
+
+    return _checked(stage, run, 1024)
+
+
+def connection() -> Work:
+    """1,000 clients that come, and leave."""
+    stage = Stage()
+    hellos = [
+        encode(p.Connect(f"c{n}", stage.version, True, 60), stage.version) for n in range(1000)
+    ]
+    goodbye = encode(p.Disconnect(), stage.version)
+    world = stage.world
+
+    def work() -> None:
+        links = []
+        for hello in hellos:
+            link = MqttLink(world.broker, world.listener, "127.0.0.1", 50000, 1883, 1.0)
+            link.receive_data(hello, 1.0)
+            assert link.connection.out, "no CONNACK"
+            stage.drain(link)
+            links.append(link)
+        for link in links:
+            link.receive_data(goodbye, 1.0)
+            link.receive_eof(1.0)
+        world.broker.dirty.clear()
+        world.broker.ending.clear()
+
+    return work, 1000
+
+
 SCENARIOS: Final[dict[str, Callable[[], Work]]] = {
     function.__name__: function
     for function in (
@@ -248,5 +342,9 @@ SCENARIOS: Final[dict[str, Callable[[], Work]]] = {
         qos1_shared_group,
         shared_group,
         zmtp_frames,
+        new_topics_among_subscriptions,
+        retained_stored,
+        retained_fetched,
+        connection,
     )
 }
