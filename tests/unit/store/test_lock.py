@@ -27,7 +27,7 @@ sys.stdin.read()
 def test_a_store_that_is_open_is_refused_to_another_until_it_is_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "midge.db")
     store, _, _ = open_store(path, "off", "now", 10)
-    with pytest.raises(StoreError, match=f"in use by another broker \\(process {os.getpid()}\\)"):
+    with pytest.raises(StoreError, match=f"in use by a running broker \\(process {os.getpid()}\\)"):
         open_store(path, "off", "now", 10)
     store.close()
     open_store(path, "off", "now", 10)[0].close()

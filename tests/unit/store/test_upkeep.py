@@ -187,7 +187,7 @@ def test_nothing_is_imported_under_a_broker_whose_file_was_deleted(
     lines = tmp_path / "lines"
     lines.write_text('{"midge_store": 2}\n')
     assert main(["store", "import", path, str(lines)]) == 1
-    assert "in use by another broker" in capfd.readouterr().err
+    assert "in use by a running broker" in capfd.readouterr().err
     store.close()
     assert main(["store", "import", path, str(lines)]) == 0
 

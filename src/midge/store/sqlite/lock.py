@@ -55,7 +55,7 @@ class StoreLock:
             holder = os.read(descriptor, 20).decode("ascii", "replace").strip()
             os.close(descriptor)
             who = f" (process {holder})" if holder.isdecimal() else ""
-            raise StoreError(f"the store {path} is in use by another broker{who}") from None
+            raise StoreError(f"the store {path} is in use by a running broker{who}") from None
         except OSError:
             os.close(descriptor)
             return
