@@ -716,6 +716,7 @@ int main(int argc, char **argv)
     scheme.spread = spread;
     if (spread && (scheme.publishers != 1 || subscribers != scheme.topics))
         fail("messages are spread from one publisher over as many topics as subscribers");
+    if (retained) wildcard = 1;
     if (retained && (scheme.publishers != 1 || subscribers != 1 || scheme.qos || !batch))
         fail("retained messages go from one to one at QoS 0, so many a write");
     if (pairs && subscribers != scheme.publishers) fail("pairs need as many subscribers as publishers");
