@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.brokers import Broker, NotListening
-from bench.generator import Generator
+from bench.generator import Generator, WrongError
 from bench.rows import DOORS, Row
 
 #: Before the clock starts: route caches fill, an interpreter specialises its code, buffers grow.
 WARM_UP_S: Final = 0.2
+
+#: What the generator says when a broker knows no such version of MQTT (3.1.1, table 3.1).
+UNKNOWN_VERSION: Final = "was refused with 0x01"
 
 
 class NotOffered(Exception):
@@ -35,7 +38,12 @@ def sample(program: Path, broker: Broker, row: Row, seconds: float) -> dict[str,
         NotOffered: the broker does not open the row's door.
     """
     if row.door == "tcp":
-        return _sample(program, broker, row, dict(row.settings), seconds)
+        try:
+            return _sample(program, broker, row, dict(row.settings), seconds)
+        except WrongError as error:
+            if broker.ours or row.settings.get("version") != 5 or UNKNOWN_VERSION not in str(error):
+                raise
+            raise NotOffered("does not speak MQTT 5") from error
     if not broker.reads_mosquitto():
         raise NotOffered(f"is not told how to listen for {row.door}")
     door = broker.with_lines(DOORS[row.door])
