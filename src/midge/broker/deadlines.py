@@ -7,9 +7,12 @@ when its entry comes up, the owner is asked again, and noted anew. So a packet c
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import Protocol
+from typing import Final, Protocol
 
 from midge.limits import DEADLINES_STALE_MAX
+
+#: How long one is left alone who raised: whatever it is, it would do so again at once.
+_AFTER_FAULT_S: Final = 1.0
 
 
 class Timed(Protocol):
@@ -79,7 +82,12 @@ class Deadlines:
         return self._heap[0][0] if self._heap else None
 
     def tick(self, now: float) -> None:
-        """Let everyone who is due do their work."""
+        """Let everyone who is due do their work.
+
+        Raises:
+            Exception: a fault of ours in one of them. It is tried again in a while, and the others
+                who are due have their turn at the next call.
+        """
         while self._heap and self._heap[0][0] <= now:
             ticket = heappop(self._heap)[2]
             owner = ticket.owner
@@ -88,7 +96,14 @@ class Deadlines:
                 continue
             when = owner.next_deadline()
             if when is not None and when <= now:
-                owner.tick(now)
+                try:
+                    owner.tick(now)
+                except Exception:
+                    if ticket.owner is None:
+                        self._cancelled -= 1
+                    else:
+                        self._push(ticket, now + _AFTER_FAULT_S)
+                    raise
                 when = owner.next_deadline()
                 if when is not None and when <= now:
                     when = None  # it had its turn; whoever is never satisfied must not spin here

@@ -269,8 +269,10 @@ class MqttServer:
     def _tick(self) -> None:
         self._timer = None
         # A loop's clock may fire a hair early; what is due then is due now.
-        self.broker.tick(max(self.now(), self._timer_at))
-        self.wake()
+        try:
+            self.broker.tick(max(self.now(), self._timer_at))
+        finally:
+            self.wake()  # whatever happened: what comes next is due all the same
 
     # -- the end ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +84,36 @@ def test_clients_that_come_and_go_with_long_keep_alives_are_forgotten() -> None:
         world.connect(f"c{number}", keepalive_s=65535).disconnect()
     assert len(world.broker.sessions) == 0
     assert len(world.broker.deadlines) < 3000
+
+
+def test_one_that_raises_is_tried_again_in_a_while_and_keeps_nobody_from_their_turn() -> None:
+    deadlines = Deadlines()
+    ticked: list[tuple[str, float]] = []
+
+    class Faulty:
+        def __init__(self, name: str, faults: int) -> None:
+            self.name = name
+            self.faults = faults
+            self.due: float | None = 1.0
+
+        def next_deadline(self) -> float | None:
+            return self.due
+
+        def tick(self, now: float) -> None:
+            if self.faults:
+                self.faults -= 1
+                raise LookupError("a fault")
+            ticked.append((self.name, now))
+            self.due = None
+
+    deadlines.add(Faulty("broken", 2))
+    deadlines.add(Faulty("sound", 0))
+    with pytest.raises(LookupError):
+        deadlines.tick(1.0)
+    deadlines.tick(1.0)
+    assert ticked == [("sound", 1.0)]
+    with pytest.raises(LookupError):
+        deadlines.tick(2.0)
+    deadlines.tick(3.0)
+    assert ticked == [("sound", 1.0), ("broken", 3.0)]
+    assert len(deadlines) == 0
