@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midge.limits import SLICE_ENTRIES
 from midge.message import NEVER, Message
 from midge.mqtt.property_codec import encode_properties, encode_publish_properties
 from midge.store.base import (
@@ -125,6 +126,8 @@ class Journal:
     """
 
     __slots__ = (
+        "_brief",
+        "_first_session",
         "_fresh",
         "_next_message",
         "_next_session",
@@ -145,6 +148,9 @@ class Journal:
         #: Messages that are new in this batch, by their numbers.
         self._fresh: dict[int, Message] = {}
         self._next_session = 1 if contents is None else contents.next_session
+        #: The first key that was given in this batch, and how many with such a key have ended.
+        self._first_session = self._next_session
+        self._brief = 0
         self._next_message = 1 if contents is None else contents.next_message
         self.next_seq = 1 if contents is None else contents.next_seq
 
@@ -157,6 +163,7 @@ class Journal:
         self._forget_numbers()
         self.changes = Changes()
         self._fresh = {}
+        self._first_session = self._next_session
         return taken
 
     def _forget_numbers(self) -> None:
@@ -175,7 +182,9 @@ class Journal:
 
         Once for all of them, and not when each ends: a thousand may end in one batch. What was
         `done` stays: its messages have been let go, and the rows are gone before the session's.
+        One that began in this batch as well is not known to the disk, so nothing of it stays.
         """
+        self._brief = 0
         changes = self.changes
         ended = {key for key, row in changes.sessions.items() if row is None}
         if not ended:
@@ -189,6 +198,10 @@ class Journal:
             del changes.incoming[taken]
         for state in [state for state in changes.states if state[0] in ended]:
             del changes.states[state]
+        for key in ended:
+            if key >= self._first_session:
+                del changes.sessions[key]
+                changes.queues.pop(key, None)
 
     def covering(self) -> int:
         """The number of the batch with which all that was noted so far is safe."""
@@ -232,6 +245,11 @@ class Journal:
     def end_session(self, key: int) -> None:
         """A session is over: everything of it goes."""
         self.changes.sessions[key] = None
+        if key >= self._first_session:
+            self._brief += 1
+            if self._brief >= SLICE_ENTRIES:
+                # Clients come and go while the disk fails, for hours perhaps.
+                self._strip_ended()
 
     def keep_subscription(self, row: SubscriptionRow) -> None:
         """A subscription was made or changed."""
@@ -325,8 +343,8 @@ class Journal:
     def end_queue(self, key: int) -> None:
         """A queue is no more: everything in it goes."""
         self.changes.queues[key] = None
-        self.changes.sessions[key] = None
         self.changes.given.pop(key, None)
+        self.end_session(key)
 
     def put(self, key: int, message: Message, state: int, priority: int, ready_at: float) -> int:
         """A message waits in a queue; returns the number of the delivery.

@@ -6,9 +6,11 @@ import pytest
 
 from midge.auth.base import ALLOWED, PUBLISH, Authorizer, Decision, Identity, Pending
 from midge.config.queue_settings import QueueSettings
+from midge.limits import SLICE_ENTRIES
 from midge.message import Message
 from midge.mqtt import packets as p
 from midge.mqtt.properties import Properties
+from midge.store.base import QueueRow, SubscriptionRow
 from midge.store.journal import Journal
 from midge.store.memory import MemoryStore
 from midge.testing.pair import Peer, World
@@ -159,3 +161,36 @@ def test_a_retained_message_that_was_replaced_is_stored_for_everyone_it_is_owed_
     assert isinstance(store, MemoryStore)
     contents = store.read(100)
     assert all(row.message in contents.messages for row in contents.deliveries)
+
+
+# -- what is collected while the disk fails --------------------------------------------------------
+
+
+def test_sessions_and_queues_that_come_and_go_within_a_batch_leave_nothing_in_it() -> None:
+    journal = Journal()
+    kept = Message("kept", b"x", 1, True)
+    journal.retain(kept, None)
+    stays = journal.new_session()
+    journal.keep_session(stays, "stays", None, 10, None, True)
+    for number in range(3 * SLICE_ENTRIES):
+        key = journal.new_session()
+        if number % 2:
+            journal.keep_session(key, f"c{number}", None, 10, None, True)
+            journal.keep_subscription(SubscriptionRow(key, "t", 1, False, False, 0, 0))
+            journal.take_incoming(key, 1)
+            journal.queue(key, kept, 1, True, ())
+            journal.queue(key, Message("t", b"x", 1), 1, False, ())
+            journal.end_session(key)
+        else:
+            journal.keep_queue(QueueRow(key, "jobs", ""))
+            journal.given(key, journal.put(key, Message("t", b"x", 1), 0, 0, 0.0))
+            journal.end_queue(key)
+        assert len(journal.changes) <= 8 * SLICE_ENTRIES
+    _, changes = journal.take()
+    assert list(changes.sessions) == [stays]
+    assert changes.references == {kept.stored: 1}
+    assert list(changes.messages) == [kept.stored]
+    assert len(changes) == 4
+    # What the disk knows of is to be removed from it.
+    journal.end_session(stays)
+    assert journal.take()[1].sessions == {stays: None}
