@@ -181,7 +181,7 @@ class Queue(QueueCounters):
         if priority or delay_s > 0:
             self._put_out_of_order(message, priority, delay_s, now)
             return True
-        if not (ready.count and ready.anything()) and not self.returns:
+        if not (ready.count and ready.anything()) and not self.returns.waiting:
             consumer = self.ring.next()
             if consumer is not None:
                 self._offer(self._new_item(message, QUEUED), consumer, now)
@@ -333,7 +333,7 @@ class Queue(QueueCounters):
 
     def serve(self, now: float) -> None:
         """Give out what waits, for as long as somebody has credit; at most a slice of it."""
-        if self.returns:
+        if self.returns.waiting:
             return
         ready = self.ready
         end = self.expired + SLICE_ENTRIES
@@ -494,7 +494,7 @@ class Queue(QueueCounters):
             able.update(dict.fromkeys(self.ring.consumers))
         self._more = False
         self._not_before = now + _STEP_S
-        if self.returns:
+        if self.returns.waiting:
             self._bring_back(now)
         left = SLICE_ENTRIES
         while left and (item := self.leases.ended(now)) is not None:
@@ -571,7 +571,7 @@ class Queue(QueueCounters):
             self.leave(consumer, now)
         self.queues.remains.take(self.ready, now)
         self.ready = Ready()
-        self.returns.clear()
+        self.returns.waiting.clear()
         self.leases.clear()
         if self.key:
             self.queues.journal.end_queue(self.key)

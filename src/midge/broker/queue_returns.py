@@ -16,27 +16,33 @@ if TYPE_CHECKING:
     from midge.broker.queue_item import Item
 
 
-class Returns(deque[tuple[deque["Item"], object]]):
+class Returns:
     """The messages, by their holders: who had them when they were given up.
 
-    It is a deque and not something that has one: whether it is empty is asked for each message.
+    Attributes:
+        waiting: what each holder had, and who it is. Whether it is empty is asked for each message,
+            so it is looked at from outside.
     """
 
-    __slots__ = ()
+    # It has a deque and is none: a class that derives from one crashes when it is compiled.
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[deque[Item], object]] = deque()
 
     def add(self, items: Iterable[Item], holder: object) -> None:
         """A holder is gone; these messages were its."""
         mine = deque(items)
         if mine:
-            self.append((mine, holder))
+            self.waiting.append((mine, holder))
 
     def next(self) -> Item | None:
         """The next one that its holder has still; not what came back meanwhile by itself."""
-        while self:
-            items, holder = self[0]
+        while self.waiting:
+            items, holder = self.waiting[0]
             item = items.popleft()
             if not items:
-                self.popleft()
+                self.waiting.popleft()
             consumer = item.consumer
             if consumer is not None and consumer.holder is holder:
                 return item
