@@ -288,6 +288,11 @@ class Router:
             self.journal.drop_subscription(session.key, filter)
         return True
 
+    def fills_stored_queue(self, topic: str) -> bool:
+        """Whether what is published to ``topic`` is kept in the store by a queue, at any QoS."""
+        takers = self.receivers(topic).groups
+        return any(isinstance(taker, Queue) and taker.key for taker in takers)
+
     def full_queue(self, topic: str) -> Queue | None:
         """A queue that would reject what is published to ``topic``."""
         for taker in self.receivers(topic).groups:

@@ -410,7 +410,7 @@ class MqttLink(Link):
     def _publish(self, packet: p.Publish, session: Session, now: float) -> None:
         broker = self.broker
         keeper = broker.keeper
-        if keeper is not None and packet.qos and keeper.full() and self._is_kept(packet, session):
+        if keeper is not None and keeper.full() and self._is_kept(packet, session):
             self._publish_later(packet, session, keeper)
             return
         metrics = broker.metrics
@@ -614,7 +614,10 @@ class MqttLink(Link):
         return keeper.journal
 
     def _is_kept(self, packet: p.Publish, session: Session) -> bool:
-        """Whether a publish has to be written before it can be acknowledged."""
+        """Whether a publish makes something to be written."""
+        if not packet.qos:
+            # Of retained topics only the last is collected, however many come.
+            return self.broker.router.fills_stored_queue(packet.topic)
         if packet.retain or (packet.qos == 2 and session.key):
             return True
         if packet.topic == _CONTROL:

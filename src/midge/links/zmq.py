@@ -620,6 +620,11 @@ class ZmqLink(Link):
                 queue.wait_for_room(), lambda made, now: self._route(message, session, now)
             )
             return
+        keeper = broker.keeper
+        if keeper is not None and keeper.full() and broker.router.fills_stored_queue(message.topic):
+            # What comes faster than the disk would be collected in memory without end.
+            self.wait_for(keeper.wait(), lambda made, now: self._route(message, session, now))
+            return
         name = queue_name(message.topic)
         if name is not None and broker.queues.get(name) is None:
             try:

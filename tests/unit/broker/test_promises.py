@@ -194,3 +194,21 @@ def test_sessions_and_queues_that_come_and_go_within_a_batch_leave_nothing_in_it
     # What the disk knows of is to be removed from it.
     journal.end_session(stays)
     assert journal.take()[1].sessions == {stays: None}
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_messages_of_qos_0_for_a_stored_queue_wait_for_the_disk_as_well(
+    world: World, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.keeper.STORE_PENDING_ROWS", 10)
+    world.broker.queues.create("jobs", QueueSettings(durable=True))
+    world.settle()
+    world.committing = False
+    publisher = world.connect("p", version=version)
+    for _ in range(100):
+        publisher.send(p.Publish("$queue/jobs", b"x"))
+    assert world.broker.keeper is not None
+    assert len(world.broker.keeper.journal.changes) <= 13
+    world.committing = True
+    world.settle()
+    assert world.broker.queues.need("jobs").waiting == 100

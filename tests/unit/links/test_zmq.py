@@ -17,6 +17,7 @@ from midge.links.zmq_mapping import read_properties
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
 from midge.mqtt.property_codec import encode_publish_properties
+from midge.store.memory import MemoryStore
 from midge.testing.pair import World
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
@@ -443,3 +444,34 @@ def test_the_reply_of_a_worker_that_was_too_slow_is_not_sent_on() -> None:
     there.settle()
     assert [one.payload for one in client.messages()] == [b"in time"]
     assert slow.link.dropped == {"late reply": 1}
+
+
+@pytest.mark.parametrize("kind", ["PUSH", "DEALER"])
+def test_who_puts_into_a_stored_queue_waits_for_the_disk(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.broker.keeper.STORE_PENDING_ROWS", 10)
+    there = World(store=MemoryStore())
+    there.broker.queues.create("jobs", parse_queue("jobs durable=true")[1])
+    there.broker.queues.create("passing", parse_queue("passing durable=false")[1])
+    there.settle()
+    there.committing = False
+    keeper = there.broker.keeper
+    assert keeper is not None
+    peer = ZmqPeer(there, kind)
+    for number in range(100):
+        peer.send(b"", b"%d" % number) if kind == "DEALER" else peer.send(b"%d" % number)
+    assert peer.link.is_held()
+    assert len(keeper.journal.changes) <= 13
+    queue = there.broker.queues.need("jobs")
+    before = queue.waiting
+    # What is not stored needs no disk.
+    publisher = there.connect("p")
+    publisher.publish("$queue/passing", b"x")
+    assert there.broker.queues.need("passing").waiting == 1
+    for _ in range(100):
+        there._commit()
+        there.broker.released.clear()
+        peer.exchange()
+    assert before < queue.waiting == 100
+    assert len(keeper.journal.changes) == 0
