@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from midge.message import Message
-from midge.store.base import SubscriptionRow
+from midge.store.base import StoreError, SubscriptionRow
 from midge.store.journal import Journal
 from midge.store.sqlite.database import SqliteStore
 from midge.store.sqlite.salvage import open_store
@@ -152,6 +152,42 @@ def test_whatever_the_damage_the_store_opens_and_fits_together(
     store, _, _ = open_store(str(path), "off", "now", 10)
     store.close()
     check_fits(path)
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("disk is full"), OSError(28, "full")])
+def test_where_nothing_can_be_saved_the_file_stays_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    path = tmp_path / "midge.db"
+    path.write_bytes(b"not a database at all" * 500)
+
+    def full(database: sqlite3.Connection) -> int:
+        raise error
+
+    monkeypatch.setattr("midge.store.sqlite.salvage.mend", full)
+    with pytest.raises(StoreError, match=r"no new one can be made.*full"):
+        open_store(str(path), "off", "now", 10)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["midge.db", "midge.db-lock"]
+    assert path.read_bytes().startswith(b"not a database")
+    monkeypatch.undo()
+    store, _, _ = open_store(str(path), "off", "now", 10)
+    store.close()
+
+
+def test_where_there_are_no_links_the_file_is_moved_aside_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "midge.db"
+    path.write_bytes(b"not a database at all" * 500)
+
+    def none(source: str, target: str) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("os.link", none)
+    store, _, _ = open_store(str(path), "off", "now", 10)
+    store.close()
+    assert (tmp_path / "midge.db.damaged-now").read_bytes().startswith(b"not a database")
+    assert check_fits(path) == 0
 
 
 #: What a hand or a flipped bit may make of values without SQLite noticing.

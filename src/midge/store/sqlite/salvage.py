@@ -99,27 +99,48 @@ def rescue(path: str, aside: str) -> tuple[dict[str, int], int]:
 
     Returns:
         How many rows of each table were saved, and how many deliveries had lost their message.
+
+    Raises:
+        OSError, sqlite3.Error: there can be no new file; the old one is as it was.
     """
     new_path = f"{path}.rescue"
-    for leftover in (new_path, f"{new_path}-wal", f"{new_path}-shm"):
-        if os.path.exists(leftover):
-            os.unlink(leftover)
-    os.close(os.open(new_path, os.O_RDWR | os.O_CREAT, 0o600))
-    new = sqlite3.connect(new_path, isolation_level=None)
-    prepare(new, new_path)
-    new.execute("BEGIN")
-    saved = _copy(path, new)
-    lost = mend(new)
-    new.execute("COMMIT")
-    new.execute("PRAGMA journal_mode = DELETE")  # all in one file, to be moved
-    new.close()
+    _remove(new_path)
+    try:
+        os.close(os.open(new_path, os.O_RDWR | os.O_CREAT, 0o600))
+        saved, lost = _save(path, new_path)
+    except BaseException:
+        _remove(new_path)  # it would take room, of which there may be too little
+        raise
     # A log that stands beside a file that it does not belong to would be played into it: it goes
     # first.
     for ending in ("-wal", "-shm"):
         if os.path.exists(path + ending):
             os.replace(path + ending, aside + ending)
-    os.replace(path, aside)
+    try:
+        os.link(path, aside)  # so that there is a file under its name at every moment
+    except OSError:
+        os.replace(path, aside)
     os.replace(new_path, path)
+    return saved, lost
+
+
+def _remove(path: str) -> None:
+    for ending in ("", "-wal", "-shm"):
+        if os.path.exists(path + ending):
+            os.unlink(path + ending)
+
+
+def _save(path: str, new_path: str) -> tuple[dict[str, int], int]:
+    new = sqlite3.connect(new_path, isolation_level=None)
+    try:
+        prepare(new, new_path)
+        new.execute("BEGIN")
+        saved = _copy(path, new)
+        lost = mend(new)
+        new.execute("COMMIT")
+        new.execute("PRAGMA journal_mode = DELETE")  # all in one file, to be moved
+    finally:
+        new.close()
     return saved, lost
 
 
