@@ -6,8 +6,8 @@ get it twice after a crash), and each step of QoS 2 that lets the other side for
 goes its way at once. The keeper knows who waits; the shell says when a batch is safe.
 
 Two more wait here: publishers, where more is collected than the disk takes, and queues that are
-read from the disk a page at a time. Those go on a few at a time (:meth:`Keeper.feed`), since each
-may have much to do.
+read from the disk a page at a time. All of them go on a few at a time (:meth:`Keeper.feed`), since
+there may be thousands, and each may have much to do.
 
 A fault of ours in one of those who wait costs that one its connection, and the others nothing.
 """
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: So many who wait for the disk are kept without looking whether they still do.
 _RELIEF_MIN: Final = 1024
+#: So many are told in one step what is safe.
+_TOLD_AT_ONCE: Final = 64
 #: So many read on from the disk in one step, and so many publishers go on: what these had sent
 #: before they were stopped comes at once.
 _FED_AT_ONCE: Final = 2
@@ -57,6 +59,9 @@ class Keeper:
 
     __slots__ = (
         "_fed",
+        "_links",
+        "_news",
+        "_outboxes",
         "_page",
         "_relief",
         "_relief_max",
@@ -85,6 +90,9 @@ class Keeper:
         self.fault: str | None = None
         self.lost = 0
         self._fed: deque[DurableOutbox | Queue] = deque()
+        self._outboxes: deque[DurableOutbox] = deque()
+        self._links: deque[Link] = deque()
+        self._news = False  # more is safe than those who wait were told
 
     def page(
         self, session: int, after: int, limit: int
@@ -131,35 +139,13 @@ class Keeper:
         return bool(self.links or self.outboxes)
 
     def safe(self, number: int, now: float) -> None:
-        """All batches up to ``number`` are on the disk: say what waited for that.
-
-        Those who wait for a page, and publishers, go on with :meth:`feed`.
-
-        Raises:
-            Exception: the first fault of ours in one of those who waited; all others were told.
-        """
+        """All batches up to ``number`` are on the disk: who waited for that goes on with `feed`."""
         self.journal.safe = number
-        fault: Exception | None = None
-        for outbox in list(self.outboxes):
-            try:
-                outbox.safe(number, now)
-            except Exception as error:
-                self.outboxes.pop(outbox, None)
-                _cut(outbox.link)
-                fault = fault or error
-        for link in list(self.links):
-            try:
-                link.safe(number, now)
-            except Exception as error:
-                self.links.pop(link, None)
-                _cut(link)
-                fault = fault or error
+        self._news = True
         self.serve_hungry()
         if self._relief and not self.full():
             self._relieved += self._relief
             self._relief.clear()
-        if fault is not None:
-            raise fault
 
     def serve_hungry(self) -> None:
         """Have those who wait for a page go on with :meth:`feed`."""
@@ -167,11 +153,12 @@ class Keeper:
         self.hungry.clear()
 
     def feed(self, now: float) -> bool:
-        """Let a few of them read on, and a few publishers; false when nobody is left.
+        """Tell some what is safe, let a few read on, and a few publishers; false when all is done.
 
         Raises:
             Exception: a fault of ours in one of them, which has had its turn.
         """
+        self._tell_some(now)
         for _ in range(min(_FED_AT_ONCE, len(self._fed))):
             self._fed.popleft().pump(now)
         for _ in range(min(_FED_AT_ONCE, len(self._relieved))):
@@ -181,10 +168,38 @@ class Keeper:
                 self._relieved.clear()
                 break
             self._relieved.popleft().settle(ALLOWED, now)
-        return bool(self._fed or self._relieved)
+        untold = self._news or self._outboxes or self._links
+        return bool(untold or self._fed or self._relieved)
+
+    def _tell_some(self, now: float) -> None:
+        """Tell some of those who wait, and still do, what is safe."""
+        if self._news and not (self._outboxes or self._links):
+            # All of them; for whom it is too early, this is nothing.
+            self._news = False
+            self._outboxes += self.outboxes
+            self._links += self.links
+        safe = self.journal.safe
+        for _ in range(min(_TOLD_AT_ONCE, len(self._outboxes))):
+            outbox = self._outboxes.popleft()
+            if outbox in self.outboxes:
+                try:
+                    outbox.safe(safe, now)
+                except Exception:
+                    self.outboxes.pop(outbox, None)
+                    _cut(outbox.link)
+                    raise
+        for _ in range(min(_TOLD_AT_ONCE, len(self._links))):
+            link = self._links.popleft()
+            if link in self.links:
+                try:
+                    link.safe(safe, now)
+                except Exception:
+                    self.links.pop(link, None)
+                    _cut(link)
+                    raise
 
 
 def _cut(link: Link | None) -> None:
-    """Whoever was to be told something, and was not, is better off without the connection."""
+    """Who was to be told something, and was not, is better off without the connection."""
     if link is not None:
         link.end(int(Reason.UNSPECIFIED_ERROR), "a fault in the broker")

@@ -673,7 +673,7 @@ class MqttLink(Link):
         keeper = self.broker.keeper
         assert keeper is not None
         number = keeper.journal.covering()
-        if number > keeper.journal.safe:
+        if self._unsafe_answers or number > keeper.journal.safe:
             self._unsafe_answers.append((number, answer))
             keeper.links[self] = None
         else:

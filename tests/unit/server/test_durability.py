@@ -420,3 +420,21 @@ async def test_the_clock_is_looked_at_before_a_batch_is_taken() -> None:
     durability.turn()
     await durability.close()
     assert [row.ends_at for row in store.read(0).sessions] == [6.0]
+
+
+async def test_very_many_who_wait_are_told_some_in_each_turn_of_the_loop() -> None:
+    store = Faulty()
+    journal = Journal()
+    keeper = Keeper(journal, store.page)
+    durability = Durability(keeper, store, lambda: 0.0, lambda: None, print)
+    journal.take_incoming(journal.new_session(), 1)
+    waiting = [Waiting(keeper) for _ in range(1000)]
+    durability.turn()
+    counts = [0]
+    while counts[-1] < 1000 and len(counts) < 5000:
+        counts.append(sum(one.told for one in waiting))
+        await asyncio.sleep(0)
+    assert counts[-1] == 1000
+    assert max(after - before for before, after in itertools.pairwise(counts)) <= 200
+    assert not keeper.links
+    await durability.close()
