@@ -12,6 +12,7 @@ from midge.mqtt.primitives import write_varint
 from midge.mqtt.properties import WILL
 from midge.mqtt.property_codec import decode_properties
 from midge.store.base import SubscriptionRow
+from midge.topics.names import check_topic
 
 if TYPE_CHECKING:
     from midge.broker.session import Subscription
@@ -24,7 +25,12 @@ def message_of(row: MessageRow, offset_s: float) -> Message:
 
     Args:
         offset_s: between the broker's clock and the times of the store.
+
+    Raises:
+        MidgeError, ValueError: the row is damaged. A topic that is none would have each client that
+            gets it end the connection, again and again.
     """
+    check_topic(row.topic)
     properties = None
     if row.properties:
         data = write_varint(len(row.properties)) + row.properties
@@ -48,9 +54,10 @@ def read_delivery(row: DeliveryRow, message: MessageRow, offset_s: float) -> Del
 
 
 def will_of(row: SessionRow) -> Will | None:
-    """The will of a session."""
+    """The will of a session; see :func:`message_of`."""
     if row.will_topic is None:
         return None
+    check_topic(row.will_topic)
     data = row.will_properties
     properties, _ = decode_properties(data, 0, len(data), WILL)
     return p.Will(row.will_topic, row.will_payload, row.will_qos, row.will_retain, properties)

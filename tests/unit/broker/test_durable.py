@@ -286,6 +286,36 @@ def test_a_clock_that_was_put_back_does_not_make_a_session_last_longer(world: Wo
     assert world.broker.sessions.get("c") is None
 
 
+@pytest.mark.parametrize("topic", ["", "a/#", "a/+/b", "a\0b", "x" * 70_000])
+def test_a_message_with_a_damaged_topic_goes_and_the_others_come(
+    tmp_path: Path, topic: str
+) -> None:
+    world = World(store=SqliteStore(str(tmp_path / "midge.db"), "off"))
+    away = lasting(world, "away")
+    away.subscribe("#", 1)
+    away.drop()
+    publisher = world.connect("p")
+    for name in ("before", "damaged", "after"):
+        publisher.publish(name, b"x", 1, retain=True)
+    world.settle()
+    assert isinstance(world.store, SqliteStore)
+    world.store._writer.execute("UPDATE message SET topic = ? WHERE topic = 'damaged'", (topic,))
+    world = crash_and_open(world)
+    watcher = world.connect("watcher")
+    watcher.subscribe("#")
+    assert sorted(one.topic for one in watcher.messages()) == ["after", "before"]
+    assert [one.topic for one in lasting(world, "away").messages()] == ["before", "after"]
+    assert isinstance(world.store, SqliteStore)
+    world.store.close()
+
+
+def crash_and_open(world: World) -> World:
+    """The same as :func:`crash`, for a store in a file."""
+    assert isinstance(world.store, SqliteStore)
+    world.store.close()
+    return World(store=SqliteStore(world.store.path, "off"))
+
+
 def test_those_who_waited_for_the_disk_and_left_are_forgotten(world: World) -> None:
     lasting(world, "away").subscribe("t", 1)
     keeper = world.broker.keeper

@@ -212,6 +212,12 @@ WRONG_VALUES = [
     "UPDATE counter SET name = 'queue' || name",
     "UPDATE counter SET value = 1",
     "DELETE FROM counter",
+    "UPDATE counter SET value = 9223372036854775807",
+    "UPDATE counter SET value = -1",
+    "UPDATE delivery SET seq = 9223372036854775807 WHERE seq = 3",
+    "UPDATE message SET id = 9223372036854775807 WHERE id = 3",
+    "UPDATE session SET key = 9223372036854775807 WHERE key = 2",
+    "UPDATE session SET key = -2 WHERE key = 2",
     "ALTER TABLE session ADD COLUMN mine TEXT",
     "DROP TABLE retained",
 ]

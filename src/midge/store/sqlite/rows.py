@@ -43,6 +43,8 @@ COLUMNS: Final = {
 #: The names of the counters.
 COUNTERS: Final = ("session", "message", "seq")
 _PACKET_ID_MAX: Final = 65_535
+#: No key is as high as this: counting from 1, and SQLite must be able to hold the next one.
+_KEYS_END: Final = 1 << 62
 
 # The rows that are many are looked at as a whole.
 _MESSAGE_TYPES: Final = {
@@ -79,7 +81,7 @@ def session(row: Row) -> SessionRow:
     key, client_id, username, expiry_s, connected, ends_at, will_at, *will = row
     topic, payload, qos, retain, properties = will
     return SessionRow(
-        _int(key),
+        _key(key),
         _str(client_id),
         None if username is None else _str(username),
         _int(expiry_s),
@@ -113,6 +115,7 @@ def message(row: Row) -> MessageRow:
     """The row of a message, without its count."""
     if tuple(map(type, row)) not in _MESSAGE_TYPES or row[3] not in (0, 1, 2):
         raise TypeError(f"{row!r} is no message")
+    _key(row[0])
     return MessageRow._make((*row[:4], row[4] != 0, *row[5:]))
 
 
@@ -120,6 +123,7 @@ def delivery(row: Row) -> DeliveryRow:
     """The row of a delivery."""
     if tuple(map(type, row)) not in _DELIVERY_TYPES or row[3] not in (0, 1, 2):
         raise TypeError(f"{row!r} is no delivery")
+    _key(row[1])
     made = DeliveryRow._make((*row[:4], row[4] != 0, *row[5:]))
     if made.state in (SENT, RELEASED):
         _packet_id(made.packet_id)
@@ -131,7 +135,7 @@ def delivery(row: Row) -> DeliveryRow:
 def queue(row: Row) -> QueueRow:
     """The row of a queue."""
     key, name, settings, given = row
-    return QueueRow(_int(key), _str(name), _str(settings), _int(given))
+    return QueueRow(_key(key), _str(name), _str(settings), _int(given))
 
 
 def incoming(row: Row) -> tuple[int, int]:
@@ -151,7 +155,7 @@ def counter(row: Row) -> tuple[str, int]:
     name, value = row
     if name not in COUNTERS:
         raise ValueError(f"there is no counter {name!r}")
-    return _str(name), _int(value)
+    return _str(name), _key(value)
 
 
 def _counted_message(row: Row) -> None:
@@ -180,6 +184,13 @@ def _int(value: object) -> int:
     if not isinstance(value, int):
         raise TypeError(f"{value!r} stands where a number should")
     return value
+
+
+def _key(value: object) -> int:
+    key = _int(value)
+    if not 0 < key < _KEYS_END:
+        raise ValueError(f"{key} stands where a key should")
+    return key
 
 
 def _qos(value: object) -> int:
