@@ -21,6 +21,8 @@ ZMTP: Final = 2
 
 _VERSION: Final = (4, 5)
 NO_IDS: Final[tuple[int, ...]] = ()
+#: The longest expiry interval that has room in a packet.
+_EXPIRY_MAX_S: Final = 0xFFFFFFFF
 
 
 class Delivery(Outbound):
@@ -93,7 +95,8 @@ class Delivery(Outbound):
         expires_at = self.message.expires_at
         if expires_at == NEVER:
             return -1
-        return max(0, int(expires_at - now + 0.999))
+        # More than it ever had is left when the clock of the system was put back between two runs.
+        return max(0, min(int(expires_at - now + 0.999), _EXPIRY_MAX_S))
 
     def size(self) -> int:
         """About how many bytes the message weighs in a queue."""

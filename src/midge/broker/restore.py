@@ -11,7 +11,7 @@ from midge.broker.wills import will_delay_s
 from midge.config.queue_settings import name_fault, parse_settings
 from midge.errors import ConfigError, MidgeError
 from midge.message import NEVER
-from midge.store.base import QUEUED
+from midge.store.base import HELD, QUEUED
 from midge.topics.filters import queue_name, split_shared
 from midge.topics.names import check_filter
 
@@ -167,7 +167,7 @@ def _restore_deliveries(keeper: Keeper, contents: Contents, by_key: dict[int, Se
         assert isinstance(outbox, DurableOutbox)
         message = contents.messages.get(row.message)
         delivery = None if message is None else read_delivery(row, message, offset_s)
-        if delivery is None:
+        if delivery is None or row.state == HELD:  # which is for queues
             keeper.lost += 1
             keeper.journal.done(row.session, row.seq, row.message)
         else:

@@ -309,6 +309,38 @@ def test_a_message_with_a_damaged_topic_goes_and_the_others_come(
     world.store.close()
 
 
+def test_an_expiry_that_grew_with_a_clock_that_was_put_back_fits_its_packet(world: World) -> None:
+    world.advance(1_000_000)
+    lasting(world, "away").subscribe("t", 1)
+    world.peers[-1].drop()
+    publisher = world.connect("p")
+    longest = Properties.of(message_expiry_interval=0xFFFFFFFF)
+    publisher.publish("t", b"x", 1, retain=True, properties=longest)
+    world = crash(world)
+    got = lasting(world, "away").messages()
+    reader = world.connect("reader")
+    reader.subscribe("t")
+    got += reader.messages()
+    assert [one.properties for one in got] == [longest, longest]
+
+
+def test_a_delivery_of_a_session_is_never_in_the_state_of_a_queue(tmp_path: Path) -> None:
+    world = World(store=SqliteStore(str(tmp_path / "midge.db"), "off"))
+    away = lasting(world, "away")
+    away.subscribe("#", 1)
+    away.drop()
+    publisher = world.connect("p")
+    for name in ("before", "damaged", "after"):
+        publisher.publish(name, b"x", 1)
+    world.settle()
+    assert isinstance(world.store, SqliteStore)
+    world.store._writer.execute("UPDATE delivery SET state = 3 WHERE seq = 2")
+    world = crash_and_open(world)
+    assert [one.topic for one in lasting(world, "away").messages()] == ["before", "after"]
+    assert isinstance(world.store, SqliteStore)
+    world.store.close()
+
+
 def crash_and_open(world: World) -> World:
     """The same as :func:`crash`, for a store in a file."""
     assert isinstance(world.store, SqliteStore)
