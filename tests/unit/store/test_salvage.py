@@ -218,6 +218,11 @@ WRONG_VALUES = [
     "UPDATE message SET id = 9223372036854775807 WHERE id = 3",
     "UPDATE session SET key = 9223372036854775807 WHERE key = 2",
     "UPDATE session SET key = -2 WHERE key = 2",
+    "UPDATE subscription SET identifier = -1",
+    "UPDATE delivery SET qos = 0, state = 1, packet_id = 7 WHERE seq = 3",
+    "UPDATE delivery SET qos = 1, state = 2, packet_id = 7 WHERE seq = 3",
+    "UPDATE delivery SET priority = 10 WHERE seq = 3",
+    "INSERT INTO queue VALUES (1, 'jobs', '', 0)",
     "ALTER TABLE session ADD COLUMN mine TEXT",
     "DROP TABLE retained",
 ]

@@ -504,6 +504,8 @@ def _read_counters(reader: sqlite3.Connection, contents: Contents) -> None:
         or contents.next_seq <= max((row.seq for row in contents.deliveries), default=0)
     ):
         raise ValueError("a number is to be given that is taken")
+    if len(set(keys)) < len(keys):
+        raise ValueError("a queue has the number of a session")
 
 
 def _read_messages(

@@ -43,6 +43,10 @@ COLUMNS: Final = {
 #: The names of the counters.
 COUNTERS: Final = ("session", "message", "seq")
 _PACKET_ID_MAX: Final = 65_535
+#: What the user property `queue-priority` may say.
+_PRIORITY_MAX: Final = 9
+#: Of a subscription: a variable byte integer.
+_IDENTIFIER_MAX: Final = 268_435_455
 #: No key is as high as this: counting from 1, and SQLite must be able to hold the next one.
 _KEYS_END: Final = 1 << 62
 
@@ -90,7 +94,7 @@ def session(row: Row) -> SessionRow:
         _time(will_at),
         None if topic is None else _str(topic),
         _bytes(payload),
-        _qos(qos),
+        _within(qos, 2),
         bool(retain),
         _bytes(properties),
     )
@@ -102,11 +106,11 @@ def subscription(row: Row) -> SubscriptionRow:
     return SubscriptionRow(
         _int(session),
         _str(filter),
-        _qos(qos),
+        _within(qos, 2),
         bool(no_local),
         bool(as_published),
-        _int(handling),
-        _int(identifier),
+        _within(handling, 2),
+        _within(identifier, _IDENTIFIER_MAX),
         bool(owed),
     )
 
@@ -127,7 +131,9 @@ def delivery(row: Row) -> DeliveryRow:
     made = DeliveryRow._make((*row[:4], row[4] != 0, *row[5:]))
     if made.state in (SENT, RELEASED):
         _packet_id(made.packet_id)
-    elif made.state not in (QUEUED, HELD):
+        if made.qos < (1 if made.state == SENT else 2):
+            raise ValueError(f"{row!r} is no delivery")
+    elif made.state not in (QUEUED, HELD) or not 0 <= made.priority <= _PRIORITY_MAX:
         raise ValueError(f"{row!r} is no delivery")
     return made
 
@@ -186,18 +192,18 @@ def _int(value: object) -> int:
     return value
 
 
+def _within(value: object, highest: int) -> int:
+    number = _int(value)
+    if not 0 <= number <= highest:
+        raise ValueError(f"{number} is not within 0 and {highest}")
+    return number
+
+
 def _key(value: object) -> int:
     key = _int(value)
     if not 0 < key < _KEYS_END:
         raise ValueError(f"{key} stands where a key should")
     return key
-
-
-def _qos(value: object) -> int:
-    qos = _int(value)
-    if not 0 <= qos <= 2:
-        raise ValueError(f"{qos} stands where a QoS should")
-    return qos
 
 
 def _packet_id(value: object) -> int:

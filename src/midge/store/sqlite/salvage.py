@@ -230,6 +230,7 @@ def mend(database: sqlite3.Connection) -> int:
     execute = database.execute
     for table in ("subscription", "incoming"):
         execute(f"DELETE FROM {table} WHERE session NOT IN (SELECT key FROM session)")
+    execute("DELETE FROM queue WHERE key IN (SELECT key FROM session)")
     execute(
         "DELETE FROM delivery WHERE session NOT IN (SELECT key FROM session)"
         " AND session NOT IN (SELECT key FROM queue)"
