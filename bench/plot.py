@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ KINDS: Final = ("bench", "growth")
 #: Distinguishable without colour too: each broker has a mark of its own.
 MARKS: Final = "osD^vPX*"
 COLOURS: Final = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+
+#: No scale shows less than this: two powers of ten have room for a labelled one between them.
+DECADES_LEAST: Final = 2.0
 
 Document = dict[str, Any]
 
@@ -78,6 +82,15 @@ def style(document: Document, broker: str) -> tuple[str, str]:
     return MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
 
 
+def widened(low: float, high: float) -> tuple[float, float]:
+    """The limits of a scale, far enough apart that noise does not look like a slope."""
+    if math.log10(high / low) >= DECADES_LEAST:
+        return low, high
+    middle = math.sqrt(low * high)
+    half = 10 ** (DECADES_LEAST / 2)
+    return middle / half, middle * half
+
+
 def caption(document: Document) -> str:
     """What the figures were taken on, and what the drawing means."""
     versions = "; ".join(
@@ -107,8 +120,11 @@ def draw_table(document: Document, target: Path) -> None:
         for line, (_, marks, aim) in enumerate(rows):
             _draw_row(axis, document, line, marks, aim)
         axis.set_yticks(range(len(rows)), [name for name, _, _ in rows])
-        axis.invert_yaxis()
+        axis.set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
         axis.set_xscale("log")
+        axis.set_xlim(*widened(*axis.get_xlim()))
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        axis.xaxis.set_minor_formatter("")
         axis.set_xlabel(f"{label} (logarithmic)")
         axis.grid(axis="x", which="both", alpha=0.25)
     _legend(figure, axes[0], document, aims=True)
@@ -150,6 +166,10 @@ def draw_growth(document: Document, target: Path) -> None:
         _draw_curves(axis, document, question, key)
         axis.set_xscale("log")
         axis.set_yscale("log")
+        axis.set_ylim(*widened(*axis.get_ylim()))
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            side.set_minor_formatter("")
         axis.set_title(question["name"], fontsize=9)
         axis.set_ylabel(f"{label} (log.)", fontsize=8)
         axis.grid(which="both", alpha=0.2)

@@ -117,7 +117,7 @@ ROWS: Final = (
     Row("QoS 2, 20 in flight", aims=4.0, qos=2, batch=0, inflight=20),
     Row("QoS 0, 20 to 1, 16 a write", aims=0.35, batch=16, backlog=512, publishers=20),
     Row("QoS 0, fan-out to 100", aims=0.05, batch=16, backlog=512, subscribers=100),
-    Row("QoS 0, fan-out to 1,000", aims=0.05, batch=16, backlog=64, subscribers=1000),
+    Row("QoS 0, fan-out to 1,000", aims=0.05, batch=16, backlog=512, subscribers=1000),
     Row(
         "QoS 1, fan-out to 100",
         aims=0.32,

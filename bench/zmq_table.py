@@ -16,8 +16,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
+from bench import report
 from bench.zmq_rows import LIBRARIES, ZmqRow, rows
 
 TIMEOUT_S: Final = 60.0
@@ -90,17 +91,37 @@ def _read_line(stream: IO[str] | None) -> None:
         raise SampleError("the receiver ended before it was bound")
 
 
-def measure(row: ZmqRow, rounds: int, seconds: float) -> tuple[dict[str, float], list[str]]:
-    """The median rates by library, and what went wrong."""
-    rates: dict[str, list[float]] = {}
+def measure(
+    row: ZmqRow, rounds: int, seconds: float
+) -> tuple[dict[str, list[dict[str, float]]], list[str]]:
+    """The samples by library, and what went wrong."""
+    samples: dict[str, list[dict[str, float]]] = {}
     faults: list[str] = []
     for _ in range(rounds):
         for library in LIBRARIES:
             try:
-                rates.setdefault(library, []).append(sample(library, row, seconds)["rate"])
+                samples.setdefault(library, []).append(sample(library, row, seconds))
             except SampleError as error:
                 faults.append(f"{library}: {error}")
-    return {name: statistics.median(found) for name, found in rates.items() if found}, faults
+    return samples, faults
+
+
+def medians(samples: dict[str, list[dict[str, float]]]) -> dict[str, float]:
+    """The median rates by library."""
+    return {
+        name: statistics.median(sample["rate"] for sample in found)
+        for name, found in samples.items()
+        if found
+    }
+
+
+def libraries() -> dict[str, str]:
+    """The versions of both; of midge also whether it is compiled."""
+    words = [sys.executable, "-m", "midge", "--version"]
+    import zmq
+
+    ours = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    return {"midge.zmq": ours, "zmq": f"pyzmq {zmq.__version__}, libzmq {zmq.zmq_version()}"}
 
 
 def line_of(row: ZmqRow, rates: dict[str, float], faults: Sequence[str]) -> str:
@@ -122,18 +143,24 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="samples a row and library (3)")
     parser.add_argument("--seconds", type=float, default=0.5, help="length of a sample (0.5)")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="bench/results/zmq-TIME.json")
     options = parser.parse_args(words)
     chosen = [row for row in rows() if all(text in row.name for text in options.only)]
     if options.list:
         print("\n".join(row.name for row in chosen))
         return 0
+    path = options.json or report.results_file("zmq")
+    versions = libraries()
+    print(f"{report.machine()}; medians of {options.rounds} rounds; {'; '.join(versions.values())}")
     print(f"{'messages a second':34} {'midge.zmq':>12} {'pyzmq':>12} {'ratio':>8} {'aim':>6}")
-    wrong = False
+    kept: list[dict[str, Any]] = []
     for row in chosen:
-        rates, faults = measure(row, options.rounds, options.seconds)
-        wrong = wrong or bool(faults)
-        print(line_of(row, rates, faults), flush=True)
-    return 1 if wrong else 0
+        samples, faults = measure(row, options.rounds, options.seconds)
+        print(line_of(row, medians(samples), faults), flush=True)
+        kept.append({**row._asdict(), "name": row.name, "samples": samples, "faults": faults})
+        report.write(path, report.document("zmq", [], libraries=versions, rows=kept))
+    print(f"every sample is in {path}")
+    return 1 if any(row["faults"] for row in kept) else 0
 
 
 if __name__ == "__main__":

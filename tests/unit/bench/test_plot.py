@@ -102,6 +102,13 @@ def test_what_is_no_result_is_refused_and_nothing_to_draw_is_said(
     assert "run python -m bench first" in capsys.readouterr().err
 
 
+def test_a_narrow_scale_is_widened_around_its_middle_and_a_wide_one_is_left() -> None:
+    low, high = plot.widened(2.0, 8.0)
+    assert low == pytest.approx(0.4)
+    assert high == pytest.approx(40.0)
+    assert plot.widened(1.0, 1000.0) == (1.0, 1000.0)
+
+
 def test_the_newest_run_of_each_kind_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

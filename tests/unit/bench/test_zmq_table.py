@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from bench import zmq_load, zmq_table
@@ -39,6 +42,20 @@ def test_a_line_has_the_ratio_and_whether_it_reaches_the_aim() -> None:
     assert "below" not in good
     assert "below the aim" in zmq_table.line_of(row, {"midge.zmq": 2e6, "zmq": 1.5e6}, [])
     assert "WRONG  zmq: lost" in zmq_table.line_of(row, {"midge.zmq": 2e6}, ["zmq: lost"])
+
+
+def test_a_run_keeps_every_sample_with_the_versions(tmp_path: Path) -> None:
+    path = tmp_path / "zmq.json"
+    words = ["--only", "PUSH/PULL sync inproc 16 B", "--rounds", "2", "--seconds", "0.001"]
+    assert zmq_table.main([*words, "--json", str(path)]) == 0
+    document = json.loads(path.read_text())
+    assert document["kind"] == "zmq"
+    assert document["libraries"]["midge.zmq"].startswith("midge version ")
+    (row,) = document["rows"]
+    assert row["name"] == "PUSH/PULL sync inproc 16 B"
+    for library in LIBRARIES:
+        assert len(row["samples"][library]) == 2
+        assert zmq_table.medians(row["samples"])[library] > 0
 
 
 def test_every_row_has_a_name_of_its_own() -> None:
