@@ -15,7 +15,7 @@ from midge.patterns.stream import Stream
 from midge.patterns.xpubsub import XPub, XSub
 
 TYPES: Final[dict[str, type[Pattern]]] = {
-    made.type_name: made
+    made.__name__.upper(): made
     for made in (
         Channel,
         Client,
