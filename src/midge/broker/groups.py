@@ -68,7 +68,7 @@ class Group(Queue):
 
     def add(self, subscription: Subscription, now: float) -> None:
         """A member joins, or changes its options."""
-        self.remove(subscription.session, now)
+        self._take_out(subscription.session, now)
         member = Member(self, subscription)
         outbox = subscription.outbox
         if outbox.consumers is None:
@@ -97,6 +97,15 @@ class Group(Queue):
 
     def remove(self, session: Session, now: float) -> None:
         """A member leaves; what it has not acknowledged, it may still."""
+        if self._take_out(session, now) and self._aside:
+            self._offer_aside(now)
+
+    def _take_out(self, session: Session, now: float) -> bool:
+        """End a membership; false where there is none.
+
+        What waits aside is not looked at: one who only subscribes again may be the only one that
+        may have it.
+        """
         for member in self.consumers:
             if member.holder is session.outbox:
                 outbox = session.outbox
@@ -105,9 +114,8 @@ class Group(Queue):
                 self.leave(member, now)
                 self._members = [one for one in self._members if one.outbox is not outbox]
                 self._resize(0)
-                if self._aside:
-                    self._offer_aside(now)
-                return
+                return True
+        return False
 
     def _resize(self, more: int) -> None:
         """As much may wait for a group as for all its members."""

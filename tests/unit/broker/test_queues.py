@@ -615,6 +615,22 @@ def test_what_a_member_may_not_have_waits_for_one_that_may_and_holds_up_nobody()
     assert (group.waiting, group.bytes, group.in_flight) == (0, 0, 0)
 
 
+def test_what_waits_for_one_member_stays_when_that_one_subscribes_again() -> None:
+    world = World(authorizer=OnlyFor())
+    one_by_one = Properties.of(receive_maximum=1)
+    a, b = (world.connect(name, properties=one_by_one) for name in "ab")
+    for member in (a, b):
+        member.subscribe("$share/g/#", 1)
+    publisher = world.connect("p")
+    for topic in ("a/1", "a/2", "a/3"):
+        publisher.publish(topic, topic.encode(), 1)
+    first = a.expect(p.Publish)
+    a.subscribe("$share/g/#", 1)
+    a.send(p.Puback(first.packet_id))
+    assert [message.payload for message in a.messages()] == [b"a/2", b"a/3"]
+    assert world.broker.metrics.dropped_no_member == 0
+
+
 def test_what_no_member_may_have_any_more_is_dropped_and_counted() -> None:
     world = World(authorizer=OnlyFor())
     first = world.connect("a", properties=Properties.of(receive_maximum=1))
