@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 #: A PUBLISH at QoS 0, not retained, not a duplicate: what the fast lane begins with.
 _PLAIN: Final = 0x30
+#: What no link waits to say: a deque of its own for each costs 0.75 KiB, and most need none.
+_NO_ACKS: Final[deque[tuple[int, int, int, int]]] = deque(maxlen=0)
+_NO_ANSWERS: Final[deque[tuple[int, p.Packet]]] = deque(maxlen=0)
 #: Where orders for queues go: they are taken even if nothing else can be.
 _CONTROL: Final = control.TOPIC
 _ID_NOT_FOUND: Final = 0x92
@@ -147,8 +150,8 @@ class MqttLink(Link):
         self._asked = self._is_asked()
         self.allowed = None if broker.authorizer is None else set()
         # Answers that wait for a batch of the store, with its number, in order.
-        self._unsafe: deque[tuple[int, int, int, int]] = deque()
-        self._unsafe_answers: deque[tuple[int, p.Packet]] = deque()
+        self._unsafe = _NO_ACKS
+        self._unsafe_answers = _NO_ANSWERS
         self.waiting: Pending | None = None
         self._held_back: list[p.Packet] = []
         self.rested_until = 0.0
@@ -663,6 +666,8 @@ class MqttLink(Link):
         if keeper is not None and (kept or self._unsafe):
             number = keeper.journal.covering() if kept else 0
             if self._unsafe or number > keeper.journal.safe:
+                if self._unsafe is _NO_ACKS:
+                    self._unsafe = deque()
                 self._unsafe.append((number, packet_type, packet_id, reason))
                 keeper.links[self] = None
                 return
@@ -674,6 +679,8 @@ class MqttLink(Link):
         assert keeper is not None
         number = keeper.journal.covering()
         if self._unsafe_answers or number > keeper.journal.safe:
+            if self._unsafe_answers is _NO_ANSWERS:
+                self._unsafe_answers = deque()
             self._unsafe_answers.append((number, answer))
             keeper.links[self] = None
         else:
