@@ -249,8 +249,9 @@ class Group(Queue):
             if item.is_dead(now):
                 self._expire(item)
                 continue
+            left = len(self._aside)
             self._offer(item, consumer, now)
-            in_vain += item.consumer is None
+            in_vain += len(self._aside) > left
 
     def settle(self, item: Item, holder: object, refused: int, now: float) -> None:
         """See :meth:`Queue.settle`; what a member refuses is done [MQTT-4.8.2-6]."""

@@ -631,6 +631,24 @@ def test_what_waits_for_one_member_stays_when_that_one_subscribes_again() -> Non
     assert world.broker.metrics.dropped_no_member == 0
 
 
+def test_all_that_waits_aside_goes_to_a_member_without_acknowledgements_that_may_have_it() -> None:
+    rules = OnlyFor()
+    world = World(authorizer=rules)
+    lasting = Properties.of(session_expiry_interval=LONG)
+    away = world.connect("a", clean_start=False, properties=lasting)
+    away.subscribe("$share/g/#", 1)
+    away.drop()
+    there = world.connect("b")
+    there.subscribe("$share/g/#", 0)
+    publisher = world.connect("p")
+    for _ in range(50):
+        publisher.publish("a/1", b"x", 1)
+    there.expect_nothing()
+    world.broker.set_rules(None, None)
+    world.advance(0.1)
+    assert len(there.messages()) == 50
+
+
 def test_what_no_member_may_have_any_more_is_dropped_and_counted() -> None:
     world = World(authorizer=OnlyFor())
     first = world.connect("a", properties=Properties.of(receive_maximum=1))
