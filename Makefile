@@ -58,6 +58,7 @@ crash: $(READY)
 	$(BIN)/python -m tests.disk.losses 20
 
 compiled: $(READY)
+	rm -rf build/compiled build/lib*
 	MIDGE_COMPILE=1 $(BIN)/python -m pip install -q --no-build-isolation --no-deps --upgrade \
 		--target build/compiled .
 	PYTHONPATH=build/compiled $(BIN)/python -P -m midge --version

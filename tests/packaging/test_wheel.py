@@ -20,6 +20,10 @@ EXTRAS = {
     "midge.net.websocket": "wsproto",
     "midge.net.zeromq.ws_session": "wsproto",
     "midge.net.zeromq.ws_wire": "wsproto",
+    "midge.zmq.eventloop": "tornado",
+    "midge.zmq.eventloop.future": "tornado",
+    "midge.zmq.eventloop.ioloop": "tornado",
+    "midge.zmq.eventloop.zmqstream": "tornado",
 }
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 

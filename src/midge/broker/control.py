@@ -38,7 +38,7 @@ from midge.broker.permission import may_get
 from midge.broker.pressure import Pressure
 from midge.broker.queues import QueueError
 from midge.broker.taker import Taker
-from midge.config.queue_settings import parse_settings
+from midge.config.queue_settings import check_dead, parse_settings
 from midge.errors import ConfigError, MidgeError
 from midge.limits import (
     CONTROL_COMMANDS_MAX,
@@ -159,6 +159,7 @@ class QueueControl(Taker):
 
     def _create(self, command: Values, data: Values) -> Iterator[None]:
         settings = parse_settings(_text(command, "settings", ""))
+        check_dead(_text(command, "queue"), settings)
         queue = self._broker.queues.create(_text(command, "queue"), settings)
         data["settings"] = queue.settings.text()
         yield from ()

@@ -105,7 +105,19 @@ def parse_queue(line: str) -> tuple[str, QueueSettings]:
     fault = name_fault(name)
     if fault:
         raise ConfigError(fault)
-    return name, parse_settings(rest)
+    settings = parse_settings(rest)
+    check_dead(name, settings)
+    return name, settings
+
+
+def check_dead(name: str, settings: QueueSettings) -> None:
+    """Refuse a queue whose dead letters would come back into it, to be given out and die again.
+
+    Raises:
+        ConfigError: that is so.
+    """
+    if settings.dead == name:
+        raise ConfigError(f"the dead letters of queue {name} cannot go to itself: name another one")
 
 
 def _filter(filter: str) -> str:

@@ -200,6 +200,10 @@ def test_only_who_asked_gets_the_answer(admin: Admin) -> None:
             b'{"commands": [{"command": "createQueue", "queue": "a", "settings": "x=1"}]}',
             "is no setting of a queue",
         ),
+        (
+            b'{"commands": [{"command": "createQueue", "queue": "a", "settings": "dead=a"}]}',
+            "the dead letters of queue a cannot go to itself",
+        ),
         (b'{"commands": [{"command": "purgeQueue", "queue": "a"}]}', "there is no queue 'a'"),
         (b'{"commands": [{"command": "moveQueue", "queue": "a", "to": "b"}]}', "no queue 'a'"),
         (b" " * 70_000, "a request has at most"),

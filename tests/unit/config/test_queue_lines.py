@@ -48,3 +48,9 @@ def test_a_mistake_is_told_with_its_place(line: str, fault: str) -> None:
 def test_a_program_is_told_as_well() -> None:
     with pytest.raises(ConfigError, match="no name of a queue"):
         Settings(queues=("a/b",))
+
+
+def test_a_queue_cannot_be_the_queue_of_its_own_dead_letters() -> None:
+    with pytest.raises(ConfigError, match="queue jobs cannot go to itself: name another one"):
+        parse_queue("jobs from a/# dead=jobs")
+    assert parse_queue("jobs dead=Jobs")[1].dead == "Jobs"

@@ -7,7 +7,9 @@ import warnings
 try:
     from tornado.ioloop import IOLoop, PeriodicCallback
 except ImportError as error:
-    raise ImportError("midge.zmq.eventloop needs Tornado: pip install tornado") from error
+    raise ModuleNotFoundError(
+        "midge.zmq.eventloop needs Tornado: pip install tornado", name="tornado"
+    ) from error
 
 ZMQIOLoop = IOLoop
 
