@@ -66,6 +66,8 @@ compiled: $(READY)
 test-compiled: compiled
 	MIDGE_TEST_BROKER="env PYTHONPATH=$(CURDIR)/build/compiled $(CURDIR)/$(BIN)/python -P -m midge broker" \
 		$(BIN)/python -m pytest -q tests/interop tests/faces --ignore=tests/faces/zmq
+	PYTHONPATH=build/compiled $(BIN)/python -m pytest -q tests/faces/zmq tests/unit/net/zeromq \
+		tests/unit/patterns tests/unit/zmtp
 	PYTHONPATH=build/compiled MIDGE_GUARD_KIND=compiled $(BIN)/python -m pytest -q tests/guard
 
 spec: $(READY)
