@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import re
 import shlex
 import signal
@@ -21,10 +23,17 @@ allow_anonymous true
 
 
 def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nothing listens on now, for a program that cannot be asked which it got.
+
+    It is one below those that the system gives away by itself (port 0, outgoing connections), so
+    that nobody is given it until the program has it.
+    """
+    for _ in range(1000):
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port from 10000 to 32000 on 127.0.0.1")
 
 
 class BrokerProcess:

@@ -11,14 +11,8 @@ from midge.limits import ZMQ_ACCEPT_PAUSE_S
 from midge.net.zeromq import transport
 from midge.patterns import monitor as m
 from midge.patterns.errors import SocketError
+from tests.process import free_port
 from tests.unit.net.zeromq.conftest import World
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def test_a_first_connection_is_reported_step_by_step(world: World) -> None:
