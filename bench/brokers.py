@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Final
 
 from bench import processes
+from tests.process import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -80,9 +81,7 @@ class Broker:
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Broker:
-        with socket.socket() as probe:  # Mosquitto cannot be asked for "any free port"
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()  # Mosquitto cannot be asked for "any free port"
         self._directory = tempfile.TemporaryDirectory(prefix="bench-")
         os.chmod(self._directory.name, 0o755)  # a broker that gives up root must still read it
         if "{directory}/key.pem" in self.extra:

@@ -17,7 +17,6 @@ import contextlib
 import getpass
 import os
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from midge.auth.passwords import PBKDF2, make_hash
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
+from tests.process import free_port
 
 PAIRS = 50
 PERIOD_S = 0.02
@@ -161,11 +161,9 @@ async def guess(port: int, count: int) -> None:
 
 async def measure(name: str, command: list[str], guesses: int) -> float:
     """One broker; returns p99 while guessing in relation to quiet."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, socket.socket() as probe:
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         os.chmod(directory, 0o755)
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
+        port = free_port()
         stored = make_hash(PBKDF2, PASSWORD, os.urandom(12))
         Path(directory, "passwords").write_text(f"user:{stored.encoded}\n")
         config = Path(directory, "broker.conf")

@@ -9,7 +9,6 @@ nothing of its workers; a queue counts, limits, and gives the next message to wh
 from __future__ import annotations
 
 import argparse
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Final
 
 from bench import processes, report
 from bench.brokers import START_S, Broker, environment, midge
+from tests.process import free_port
 
 MESSAGES: Final = 100_000
 LIMIT_S: Final = 100.0
@@ -52,13 +52,6 @@ try:
 except zmq.Again:
     print(count, total, int(ordered), flush=True)
 """
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start(program: str, *words: str) -> subprocess.Popen[str]:

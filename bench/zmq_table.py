@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import IO, Any, Final
 
 from bench import report
 from bench.zmq_rows import LIBRARIES, ZmqRow, rows
+from tests.process import free_port
 
 TIMEOUT_S: Final = 60.0
 
@@ -40,13 +40,6 @@ def _start(
     )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 def sample(library: str, row: ZmqRow, seconds: float) -> dict[str, float]:
     """Measure one row once.
 
@@ -56,7 +49,7 @@ def sample(library: str, row: ZmqRow, seconds: float) -> dict[str, float]:
     count = row.messages(library, seconds)
     with tempfile.TemporaryDirectory(prefix="midge-bench-") as place:
         endpoint = {
-            "tcp": f"tcp://127.0.0.1:{_free_port()}",
+            "tcp": f"tcp://127.0.0.1:{free_port()}",
             "ipc": f"ipc://{place}/socket",
             "inproc": "inproc://bench",
         }[row.transport]

@@ -33,7 +33,7 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise RuntimeError("no free port from 10000 to 32000 on 127.0.0.1")
+    raise RuntimeError("no free port from 10000 to 31999 on 127.0.0.1")
 
 
 class BrokerProcess:

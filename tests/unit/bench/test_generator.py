@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
 
 from bench.generator import Generator, GeneratorError, WrongError, build
+from tests.process import free_port
 
 from .fake_broker import FakeBroker, Fault
 from .messages import publish
@@ -122,9 +122,7 @@ def test_a_broker_that_is_not_there_is_no_wrong_delivery(load: Path, unused_port
 @pytest.fixture
 def unused_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def test_without_a_compiler_the_reason_is_said(
