@@ -310,6 +310,10 @@ ZMQ_RESOLVER_THREADS: Final = 4
 #: more than a wake-up costs on a virtual machine, less than anybody would notice.
 ZMQ_SPIN_S: Final = 0.000_1
 ZMQ_LIVELY_S: Final = 0.000_2
+#: A processor that was lent to others for longer than this is wanted by more than the peer; then
+#: so many waits sleep at once, which makes the milliseconds that it cost a few microseconds each.
+ZMQ_YIELD_S: Final = 0.000_05
+ZMQ_SPIN_REST_WAITS: Final = 500
 #: How often the I/O thread of a context looks after sockets that are in use.
 ZMQ_TICK_S: Final = 0.001
 #: The same while all of them wait for something, so that nothing can be left to be written.

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from midge.limits import ZMQ_LIVELY_S, ZMQ_SPIN_S
+from midge.limits import ZMQ_LIVELY_S, ZMQ_SPIN_REST_WAITS, ZMQ_SPIN_S, ZMQ_YIELD_S
 from midge.net.zeromq.reactor import Address, Handle
 from midge.net.zeromq.resolver import RESOLVER
 
@@ -71,6 +71,7 @@ class EpollReactor:
         "_epoll",
         "_lively",
         "_readers",
+        "_rest_waits",
         "_soon",
         "_timers",
         "_wake_fd",
@@ -97,6 +98,7 @@ class EpollReactor:
         self._timers: list[Timer] = []
         self._soon: deque[Callable[[], None]] = deque()
         self._lively = False
+        self._rest_waits = 0
         self._woken = False
         self._wake_lock = threading.RLock()  # between a wake and the close of its descriptor
         self.waiting: int = 0
@@ -219,13 +221,24 @@ class EpollReactor:
         """
         begun = time.perf_counter()
         poll = self._epoll.poll
-        if self._lively:
+        if not self._lively:
+            pass
+        elif self._rest_waits:
+            self._rest_waits -= 1
+        else:
+            now = begun
             limit = begun + (ZMQ_SPIN_S if timeout_s is None else min(timeout_s, ZMQ_SPIN_S))
-            while time.perf_counter() < limit:
+            while now < limit:
                 events = poll(0, _EVENTS_MAX)
                 if events:
                     return events
                 os.sched_yield()  # to the peer, should it be waiting for this very processor
+                before, now = now, time.perf_counter()
+                if now - before > ZMQ_YIELD_S:
+                    # It went to others, who have work: who yields to them gets the processor back
+                    # after milliseconds, who sleeps gets it as soon as there is something to do.
+                    self._rest_waits = ZMQ_SPIN_REST_WAITS
+                    break
         events = poll(timeout_s, _EVENTS_MAX)
         self._lively = time.perf_counter() - begun < ZMQ_LIVELY_S
         return events
