@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from midge.broker.broker import Broker
     from midge.broker.session import Session
     from midge.config.settings import ListenerSettings
-    from midge.links.zmq import Place
+    from midge.links.zmq_place import Place
     from midge.net.layer import Below
     from midge.server.mqtt_server import MqttServer
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from midge.config.settings import Configuration, ListenerSettings
-    from midge.links.zmq import Place
+    from midge.links.zmq_place import Place
     from midge.server.logs import Log
     from midge.server.mqtt_server import MakeLayer, MqttServer
     from midge.server.web import Web

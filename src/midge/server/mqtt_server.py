@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from midge.broker.hooks import Hooks
     from midge.config.settings import ListenerSettings, Settings
-    from midge.links.zmq import Place
+    from midge.links.zmq_place import Place
     from midge.net.layer import Layer
     from midge.net.stream import Handler
     from midge.server.clients import Carrier

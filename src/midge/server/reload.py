@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from midge.config.settings import Configuration, ListenerSettings
-    from midge.links.zmq import Place
+    from midge.links.zmq_place import Place
     from midge.server.log_sinks import Sink
     from midge.server.security_plan import Plan
     from midge.server.service import Service

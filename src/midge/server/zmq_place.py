@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from midge.config.settings import anonymous_allowed
 from midge.errors import ConfigError
 from midge.limits import ZMTP_SERVER_HEARTBEAT_S
-from midge.links.zmq import Place
+from midge.links.zmq_place import Place
 from midge.zmtp.errors import MissingCrypto
 from midge.zmtp.settings import CURVE, NULL, Settings
 from midge.zmtp.sockets import ANY

@@ -13,7 +13,7 @@ from midge.server.clients import ZmqClient
 from midge.zmtp.settings import CURVE
 
 if TYPE_CHECKING:
-    from midge.links.zmq import Place
+    from midge.links.zmq_place import Place
     from midge.server.listeners import OpenListener
     from midge.server.logs import Log
     from midge.server.mqtt_server import MqttServer

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from midge.auth.base import ALLOWED, Decision, Identity, Pending, deny
 from midge.config.queue_settings import parse_queue
 from midge.limits import ZMTP_HANDSHAKE_S
-from midge.links import zmq as zmq_link
-from midge.links.zmq import REFUSE, Place, ZmqLink
+from midge.links import zmq_role
+from midge.links.zmq import ZmqLink
+from midge.links.zmq_answerer import REFUSE
 from midge.links.zmq_mapping import read_properties
+from midge.links.zmq_place import Place
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
 from midge.mqtt.property_codec import encode_publish_properties
@@ -266,7 +268,7 @@ def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.Monkey
 
 
 def test_of_too_many_prefixes_the_last_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zmq_link, "SUBSCRIPTIONS_MAX", 2)
+    monkeypatch.setattr(zmq_role, "SUBSCRIPTIONS_MAX", 2)
     sub = ZmqPeer(World(), "SUB")
     for prefix in (b"a", b"b", b"b", b"c"):
         sub.connection.subscribe(prefix)

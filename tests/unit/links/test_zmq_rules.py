@@ -7,7 +7,8 @@ import pytest
 from midge.auth.acl_file import AclFile, parse
 from midge.auth.base import ALLOWED, PASS, PUBLISH, Authorizer, Decision, Identity, Pending, deny
 from midge.auth.chain import AuthenticatorChain
-from midge.links.zmq import Place, ZmqLink
+from midge.links.zmq import ZmqLink
+from midge.links.zmq_place import Place
 from midge.mqtt.properties import Properties
 from midge.testing.pair import World
 from midge.zmtp import events as ev

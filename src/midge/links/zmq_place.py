@@ -1,0 +1,100 @@
+"""What the ZeroMQ peers of one listener find there, and which queue each of them means.
+
+The first that names a queue decides: the peer's metadata (``X-Midge-Queue``), its routing id
+(``queue/NAME``, or ``queue/NAME/anything``), what the listener has for its user, or what it has for
+all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from midge.auth.base import ALLOW, PUBLISH, Pending
+from midge.broker.permission import why_not_get
+from midge.broker.queues import QueueError
+from midge.topics.filters import QUEUE_PREFIX
+from midge.zmtp.metadata import find_property
+
+if TYPE_CHECKING:
+    from midge.broker.queue import Queue
+    from midge.broker.session import Session
+    from midge.links.zmq import ZmqLink
+    from midge.zmtp import events as ev
+    from midge.zmtp.settings import Settings
+
+#: The property of a peer's handshake that names its queue.
+QUEUE_PROPERTY: Final = "X-Midge-Queue"
+#: How a routing id begins that does.
+_QUEUE_IDENTITY: Final = b"queue/"
+#: The types that take from a queue.
+CONSUMERS: Final = ("PULL", "REP", "ROUTER")
+
+
+class Place:
+    """What the peers of one listener find.
+
+    Attributes:
+        settings: how we present ourselves; the socket type is ``ANY``.
+        queue: what they put into and take from, if they say nothing else; empty for none.
+        user_queues: the same for some users.
+        users_by_key: who has which CURVE key, by its 32 bytes.
+    """
+
+    __slots__ = ("queue", "settings", "user_queues", "users_by_key")
+
+    def __init__(
+        self,
+        settings: Settings,
+        queue: str = "",
+        user_queues: dict[str, str] | None = None,
+        users_by_key: dict[bytes, str] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.queue = queue
+        self.user_queues = {} if user_queues is None else user_queues
+        self.users_by_key = {} if users_by_key is None else users_by_key
+
+
+def find_queue(link: ZmqLink, session: Session, event: ev.Ready) -> Queue:
+    """What a peer puts into or takes from; made where there is none of that name.
+
+    Raises:
+        QueueError: nothing names one, it cannot be made, or the peer may not use it.
+    """
+    name = _name_of(link, event)
+    if not name:
+        raise QueueError(
+            f"a {event.socket_type} needs a queue, and nothing names one: zmtp_queue, "
+            f"zmtp_user_queue, a routing id queue/NAME, or {QUEUE_PROPERTY}"
+        )
+    fault = _why_not(link, session, event.socket_type, QUEUE_PREFIX + name)
+    if fault:
+        raise QueueError(fault)
+    return link.broker.queues.need(name)
+
+
+def _name_of(link: ZmqLink, event: ev.Ready) -> str:
+    """The name of the queue that a peer means; empty where nothing says it."""
+    named = find_property(event.metadata, QUEUE_PROPERTY)
+    if named:
+        return named.decode("utf-8", "replace")
+    if event.identity.startswith(_QUEUE_IDENTITY):
+        name = event.identity.split(b"/")[1]
+        if name:
+            return name.decode("utf-8", "replace")
+    place = link.place
+    return place.user_queues.get(link.identity.username or "", "") or place.queue
+
+
+def _why_not(link: ZmqLink, session: Session, kind: str, topic: str) -> str:
+    """Why it may not use a queue, as far as that is known at once; so it makes none either."""
+    authorizer = link.broker.authorizer
+    if authorizer is None:
+        return ""
+    if kind in CONSUMERS:
+        return why_not_get(authorizer, session, topic)
+    decision = authorizer.authorize(link.identity, PUBLISH, topic)
+    if isinstance(decision, Pending):
+        decision.cancel()
+        return ""
+    return "" if decision.outcome == ALLOW else decision.text or "not authorised"
