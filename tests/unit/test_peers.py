@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,9 @@ def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
 
 
-@pytest.mark.parametrize("name", sorted(peers.PROGRAMS | peers.MODULES.keys() | {"mqtt.js"}))
+@pytest.mark.parametrize(
+    "name", sorted(peers.PROGRAMS | peers.MODULES.keys() | peers.NODE_PACKAGES.keys())
+)
 @pytest.mark.usefixtures("nothing_installed")
 def test_a_missing_peer_is_a_skip_with_its_reason_in_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -48,3 +51,12 @@ def test_what_is_there_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "program", lambda name: f"/usr/bin/{name}")
     conftest.pytest_runtest_setup(item("mosquitto_pub", "mosquitto_sub"))
     conftest.pytest_runtest_setup(item())
+
+
+@pytest.mark.parametrize("name", sorted(peers.NODE_PACKAGES))
+def test_a_package_that_npm_did_not_install_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(peers, "program", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(peers, "ROOT", tmp_path)
+    assert peers.missing(name) == f"{name} is not installed (make setup installs it with npm)"

@@ -1,4 +1,4 @@
-"""midge's engine here, libzmq in another process."""
+"""midge's engine here, libzmq in another process: under Python, or under Node."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import pytest
 
 from midge.net.zeromq.blocking import BlockingEngine
 from midge.net.zeromq.blocking_context import BlockingContext
+from tests.peers import program
 
-_PROGRAM = Path(__file__).with_name("libzmq_peer.py")
+_HERE = Path(__file__).parent
+_UNDER_PYTHON = [sys.executable, str(_HERE / "libzmq_peer.py")]
+_UNDER_NODE = str(_HERE.parent / "node" / "zeromq_peer.js")
 TIMEOUT_MS = 10_000
 
 
 class Libzmq:
     """The other process; its verbs are methods here."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: list[str]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM)],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
@@ -46,7 +49,7 @@ class Libzmq:
         assert self.process.stdout is not None
         answer = json.loads(self.process.stdout.readline())
         if "errno" in answer:
-            raise OSError(answer["errno"], "libzmq says so")
+            raise OSError(answer["errno"], answer.get("text", "libzmq says so"))
         return answer["ok"]
 
     def end(self) -> None:
@@ -69,13 +72,11 @@ class Libzmq:
         self.process.wait()
 
 
-@pytest.fixture
-def libzmq() -> Iterator[Callable[[str], Libzmq]]:
-    """Makes processes with a socket of the type that is asked for."""
+def _peers(command: list[str]) -> Iterator[Callable[[str], Libzmq]]:
     made: list[Libzmq] = []
 
     def make(type_name: str) -> Libzmq:
-        peer = Libzmq()
+        peer = Libzmq(command)
         made.append(peer)
         peer.socket_of(type_name)
         return peer
@@ -83,6 +84,20 @@ def libzmq() -> Iterator[Callable[[str], Libzmq]]:
     yield make
     for peer in made:
         peer.end()
+
+
+@pytest.fixture
+def libzmq() -> Iterator[Callable[[str], Libzmq]]:
+    """Makes processes with a socket of the type that is asked for."""
+    yield from _peers(_UNDER_PYTHON)
+
+
+@pytest.fixture
+def node() -> Iterator[Callable[[str], Libzmq]]:
+    """The same, with Node and its zeromq in them."""
+    found = program("node")
+    assert found is not None
+    yield from _peers([found, _UNDER_NODE])
 
 
 @pytest.fixture
