@@ -308,7 +308,7 @@ class Connector:
     def give_up(self) -> None:
         """Connect no more; the pipe stays, so that what was received can be read."""
         self.stop()
-        self.engine.gave_up(self)
+        self.engine.endpoints.gave_up(self)
 
     def stop(self) -> None:
         """Connect no more, and drop an attempt that is under way; the wire is left alone."""

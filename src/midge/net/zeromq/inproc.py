@@ -111,7 +111,7 @@ class InprocWire:
         if self.closed or self.peer is None or self.ready:
             return
         self.ready = True
-        self.engine.inproc_ready(self, self.peer)
+        self.engine.inproc.ready(self, self.peer)
         self.write()
         self.drain()
         # It may have filled its mark while this end had no pipe that could have been asked to tell.
@@ -150,7 +150,7 @@ class InprocWire:
                 pattern.deliver(pipe, items)
         if gone:
             self.close()
-            self.engine.inproc_gone(self)
+            self.engine.inproc.gone(self)
         return True
 
     def _take_mixed(self, items: list[Any]) -> None:

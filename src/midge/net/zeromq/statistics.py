@@ -27,7 +27,7 @@ def engine_stats(engine: SocketEngine) -> dict[str, Any]:
     pipes = engine.pattern.peers()
     return {
         "type": engine.type_name,
-        "bound": engine.bound_endpoints,
+        "bound": engine.endpoints.bound,
         "connecting": [
             {
                 "endpoint": one.endpoint,
@@ -35,7 +35,7 @@ def engine_stats(engine: SocketEngine) -> dict[str, Any]:
                 "connections": one.connections,
                 "connected": one.wire is not None and one.wire.ready,
             }
-            for one in engine.connectors
+            for one in engine.endpoints.connectors
         ],
         "handshakes": engine.handshakes,
         "sent": sum(pipe.sent for pipe in pipes),

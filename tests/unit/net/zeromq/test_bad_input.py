@@ -78,7 +78,7 @@ def test_any_bytes_end_the_peer_or_are_a_message(
                 pass
         world.reactor.settle(2)
         assert engine.handshakes == 0
-        assert not engine._wires
+        assert not engine.wires
         # Others are still served.
         friend = world.socket({"PULL": "PUSH", "XPUB": "SUB"}.get(type_name, "DEALER"))
         friend.connect(endpoint)

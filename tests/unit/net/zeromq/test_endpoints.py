@@ -166,8 +166,8 @@ def test_options_reach_the_system(world: World) -> None:
     )
     push.connect(pull.bind("tcp://127.0.0.1:*"))
     world.reactor.settle()
-    (out,) = (wire.sock for wire in push._wires)
-    (into,) = (wire.sock for wire in pull._wires)
+    (out,) = (wire.sock for wire in push.wires)
+    (into,) = (wire.sock for wire in pull.wires)
     assert out.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 40_000  # Linux doubles it
     assert into.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 60_000
     assert out.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 0x28

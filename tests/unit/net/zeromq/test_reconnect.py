@@ -192,7 +192,7 @@ def test_heartbeats_find_out_that_a_peer_has_gone_silent(world: World) -> None:
     world.reactor.settle()
     world.reactor.advance(5)
     assert m.DISCONNECTED not in world.events("PULL")
-    for wire in push._wires:
+    for wire in push.wires:
         wire.hold()  # it reads no more, so that it answers no PING
     world.reactor.advance(0.5)
     assert m.DISCONNECTED in world.events("PULL")
@@ -203,7 +203,7 @@ def test_without_descriptors_a_listener_rests_and_then_goes_on(
 ) -> None:
     pull = world.socket("PULL")
     endpoint = pull.bind("tcp://127.0.0.1:*")
-    listener = pull._listeners[0]
+    listener = pull.endpoints.listeners[0]
     real = listener.sock
     calls = 0
 
@@ -301,7 +301,7 @@ def test_what_was_being_written_when_the_connection_broke_is_counted(world: Worl
     world.reactor.settle()
     before = push.stats()
     assert before["peers"][0]["in_flight"] > 0
-    for wire in list(pull._wires):
+    for wire in list(pull.wires):
         wire.close()
     world.reactor.settle()
     after = push.stats()
