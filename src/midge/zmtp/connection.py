@@ -2,7 +2,8 @@
 
 Bytes and the time go in, events come out (:mod:`midge.zmtp.events`); verbs queue bytes for the
 peer. It does not matter who bound and who connected; who is the server matters to the mechanism
-alone, and is in the settings. What a message means to a socket type is the affair of
+alone, and is in the settings. The way to READY is in :mod:`midge.zmtp.handshake`, PINGs in
+:mod:`midge.zmtp.heartbeat`. What a message means to a socket type is the affair of
 :mod:`midge.patterns`: here is only how it looks on the wire, subscriptions included, which 3.1
 sends as commands and older versions as messages.
 
@@ -29,10 +30,8 @@ from midge.limits import (
 from midge.zmtp import commands
 from midge.zmtp import events as ev
 from midge.zmtp.errors import (
-    INVALID_METADATA,
     MALFORMED_COMMAND,
     MALFORMED_MESSAGE,
-    MECHANISM_MISMATCH,
     UNEXPECTED_COMMAND,
     UNSPECIFIED,
     NotReady,
@@ -41,7 +40,6 @@ from midge.zmtp.errors import (
 )
 from midge.zmtp.frames import (
     COMMAND,
-    LONG,
     MORE,
     SHORT_LAST,
     FrameReader,
@@ -51,12 +49,12 @@ from midge.zmtp.frames import (
     encode_many,
     message_pieces,
 )
-from midge.zmtp.greeting import OPENING, decode_greeting, peer_major, rest_of_greeting
-from midge.zmtp.mechanism import ASKING, DONE, Mechanism, NullMechanism
-from midge.zmtp.metadata import find_property
-from midge.zmtp.plain import PlainClient, PlainServer
-from midge.zmtp.settings import CURVE, NULL, PLAIN, Settings
-from midge.zmtp.sockets import ANY, COUNTERPARTS, NUMBERS_V2, PUBLISHERS, fits
+from midge.zmtp.greeting import OPENING
+from midge.zmtp.handshake import Handshake
+from midge.zmtp.heartbeat import Heartbeat
+from midge.zmtp.mechanism import Mechanism
+from midge.zmtp.settings import CURVE, Settings
+from midge.zmtp.sockets import PUBLISHERS
 from midge.zmtp.zap import ALLOWED, STATUSES
 
 GREETING: Final = 0
@@ -82,22 +80,14 @@ class Connection:
     """
 
     __slots__ = (
-        "_address",
-        "_asked",
-        "_head",
+        "_handshake",
         "_heard_at",
+        "_heartbeat",
         "_items",
-        "_mechanism",
-        "_ping_at",
         "_pongs",
-        "_random",
         "_reader",
-        "_sent_rest",
+        "_sealer",
         "_started",
-        "_timeout_at",
-        "_ttl_at",
-        "_user_id",
-        "_zap_metadata",
         "out",
         "plain",
         "settings",
@@ -130,21 +120,15 @@ class Connection:
         self.version = (3, 1)
         self.plain = False
         self.out: list[bytes] = [OPENING]
-        self._address = address
-        self._random = random
-        self._mechanism: Mechanism | None = None
         self._reader = FrameReader(settings.message_bytes_max)
-        self._head = b""  # the peer's greeting, as far as it has come
+        self._handshake: Handshake | None = Handshake(
+            settings, self._reader, self.out, address, random
+        )
+        self._sealer: Mechanism | None = None  # where the traffic is encrypted
         self._items: list[bytes | list[bytes]] = []  # messages read and not yet an event
-        self._sent_rest = False
-        self._asked = False
-        self._user_id = ""
-        self._zap_metadata: dict[str, bytes] = {}
         self._started = now
         self._heard_at = now
-        self._ping_at: float | None = None
-        self._timeout_at: float | None = None
-        self._ttl_at: float | None = None
+        self._heartbeat: Heartbeat | None = None
         self._pongs = 0
 
     # -- in ----------------------------------------------------------------------------------
@@ -155,17 +139,17 @@ class Connection:
         if self.state == CLOSED:
             return events
         self._heard_at = now
-        self._timeout_at = None
-        self._ttl_at = None
+        heartbeat = self._heartbeat
+        if heartbeat is not None:
+            heartbeat.heard_at = now
+            heartbeat.timeout_at = heartbeat.ttl_at = None
         try:
-            if self.state == GREETING:
-                data = self._read_greeting(data, events)
-            if self.state != GREETING:
+            if self._handshake is not None:
+                self._shake(self._handshake, data, events)
+            else:
                 self._reader.feed(data)
-                if self.state == SHAKING:
-                    self._read_handshake(events)
-                if self.state == READY:
-                    self._read_traffic(events)
+            if self.state == READY:
+                self._read_traffic(events)
         except ZmtpError as error:
             self._end(events, ev.PROTOCOL, error.code, str(error))
         except PeerRefused as error:
@@ -195,156 +179,53 @@ class Connection:
             metadata: more of it.
         """
         events: list[ev.Event] = []
-        mechanism = self._mechanism
-        if self.state != SHAKING or mechanism is None or mechanism.state != ASKING:
+        handshake = self._handshake
+        if self.state != SHAKING or handshake is None or not handshake.asking:
             return events
         if status not in STATUSES:
             status = 500
-        self._user_id = user_id
-        self._zap_metadata = {} if metadata is None else metadata
         self._heard_at = now
-        mechanism.decide(status)
         try:
-            self._follow(mechanism, events)
+            handshake.decide(status, user_id, {} if metadata is None else metadata, events)
+            if handshake.ready is not None:
+                self._become_ready(handshake, handshake.ready, events)
         except ZmtpError as error:
             self._end(events, ev.PROTOCOL, error.code, str(error))
         if status != ALLOWED:
             self._end(events, ev.AUTH, status, f"ZAP refused the peer with status {status}")
         return events
 
-    # -- greeting and handshake --------------------------------------------------------------
+    # -- handshake ---------------------------------------------------------------------------
 
-    def _read_greeting(self, data: bytes, events: list[ev.Event]) -> bytes:
-        """Collect the peer's greeting and answer it; returns what stands behind it."""
-        head = self._head = self._head + data
-        if not self._sent_rest:
-            major = peer_major(head)
-            if major < 0:
-                return b""
-            self._sent_rest = True
-            if major == 2:
-                if self.socket_type != ANY:
-                    self._greet_v2()
-            else:
-                settings = self.settings
-                self.out.append(rest_of_greeting(settings.mechanism, settings.as_server))
-        greeting = decode_greeting(head)
-        if greeting is None:
-            return b""
-        self._head = b""
-        self.version = greeting.version
-        self.state = SHAKING
-        if greeting.version == (2, 0):
-            self._reader.allowed_flags = MORE | LONG
-            if self.socket_type == ANY and greeting.socket_number < len(NUMBERS_V2):
-                kind = NUMBERS_V2[greeting.socket_number]
-                if kind not in COUNTERPARTS:
-                    raise ZmtpError(f"a {kind} peer is not served here", INVALID_METADATA)
-                self.socket_type = COUNTERPARTS[kind]
-                self._greet_v2()
-            if not (
-                greeting.socket_number < len(NUMBERS_V2)
-                and fits(self.socket_type, NUMBERS_V2[greeting.socket_number])
-            ):
-                raise ZmtpError("the socket type of the 2.0 peer does not fit", INVALID_METADATA)
-            # Remembered as a 3.x peer would have said it.
-            self._zap_metadata = {"Socket-Type": NUMBERS_V2[greeting.socket_number].encode("ascii")}
-        else:
-            self._start_mechanism(greeting.mechanism, greeting.as_server, events)
-        return head[greeting.size :]
-
-    def _greet_v2(self) -> None:
-        settings = self.settings
-        if settings.mechanism != NULL or settings.zap:
-            # Such a peer cannot authenticate; to let it in would be a way around (RFC 37).
-            raise ZmtpError("the peer speaks ZMTP 2.0, which has no security", MECHANISM_MISMATCH)
-        if self.socket_type not in NUMBERS_V2:
-            raise ZmtpError(f"ZMTP 2.0 has no {self.socket_type}", INVALID_METADATA)
-        self.out.append(bytes((NUMBERS_V2.index(self.socket_type),)))
-        self.out.append(encode_frame(0, settings.identity))
-
-    def _start_mechanism(self, name: str, as_server: bool, events: list[ev.Event]) -> None:
-        settings = self.settings
-        if name != settings.mechanism:
-            raise ZmtpError(
-                f"the peer's mechanism is {name}, ours is {settings.mechanism}", MECHANISM_MISMATCH
-            )
-        # libzmq never says that it is the server, so only a yes means anything. Two clients find
-        # out when each gets the other's HELLO.
-        if name != NULL and as_server and settings.as_server:
-            raise ZmtpError(f"both sides are the server of {name}", MECHANISM_MISMATCH)
-        mechanism = self._mechanism = _new_mechanism(settings, self._random)
-        mechanism.start()
-        self._follow(mechanism, events)
-
-    def _read_handshake(self, events: list[ev.Event]) -> None:
-        reader = self._reader
-        mechanism = self._mechanism
-        while self.state == SHAKING:
-            flags = reader.next_frame()
-            if flags < 0:
+    def _shake(self, handshake: Handshake, data: bytes, events: list[ev.Event]) -> None:
+        """Go on with the handshake; what comes behind it is left to the reader."""
+        if self.state == GREETING:
+            data = handshake.greet(data, events)
+            if handshake.version is None:
                 return
-            if mechanism is None:
-                self._read_identity_v2(flags, reader.command, events)
-                return
-            if not flags & COMMAND:
-                raise ZmtpError("a message before the handshake was done", UNEXPECTED_COMMAND)
-            name, data = commands.split_command(reader.command)
-            mechanism.receive(name, data)
-            self._follow(mechanism, events)
+            self.version = handshake.version
+            self.state = SHAKING
+        self._reader.feed(data)
+        handshake.read_frames(events)
+        if handshake.ready is not None:
+            self._become_ready(handshake, handshake.ready, events)
 
-    def _follow(self, mechanism: Mechanism, events: list[ev.Event]) -> None:
-        """Do what the mechanism has come to: send, ask, be ready."""
-        for body in mechanism.out:
-            self.out.append(encode_frame(COMMAND, body))
-        mechanism.out.clear()
-        if mechanism.state == ASKING and not self._asked:
-            self._asked = True
-            settings = self.settings
-            events.append(
-                ev.ZapRequest(
-                    settings.zap_domain,
-                    self._address,
-                    settings.identity,
-                    settings.mechanism,
-                    mechanism.credentials,
-                )
-            )
-        elif mechanism.state == DONE:
-            self._become_ready(mechanism.peer, not mechanism.encrypts, events)
-
-    def _read_identity_v2(self, flags: int, body: bytes, events: list[ev.Event]) -> None:
-        if flags & MORE:
-            raise ZmtpError("the identity of the 2.0 peer has more parts", INVALID_METADATA)
-        self._become_ready({**self._zap_metadata, "Identity": body}, True, events)
-
-    def _become_ready(self, peer: dict[str, bytes], plain: bool, events: list[ev.Event]) -> None:
-        raw = find_property(peer, "Socket-Type") or b""
-        socket_type = raw.decode("ascii", "replace")
-        identity = find_property(peer, "Identity") or b""
-        if self.socket_type == ANY:
-            self.socket_type = COUNTERPARTS.get(socket_type, ANY)
-        if not fits(self.socket_type, socket_type):
-            raise ZmtpError(
-                f"a {socket_type or 'socket without a type'} does not fit our "
-                f"{self.socket_type or 'server'}",
-                INVALID_METADATA,
-            )
-        if len(identity) > ZMTP_SHORT_STRING_BYTES_MAX:
-            raise ZmtpError("the peer's identity is too long", INVALID_METADATA)
-        metadata = {**peer, **self._zap_metadata}
-        if self._user_id:
-            metadata["User-Id"] = self._user_id.encode("utf-8")
+    def _become_ready(self, handshake: Handshake, ready: ev.Ready, events: list[ev.Event]) -> None:
         self.state = READY
-        self.plain = plain
-        if not plain:
+        self.socket_type = handshake.socket_type
+        self._handshake = None
+        mechanism = handshake.mechanism
+        if mechanism is not None and mechanism.encrypts:
+            self._sealer = mechanism
             # What a frame carries shows, and is checked, when it is decrypted.
             reader = self._reader
             largest = max(reader.frame_bytes_max, ZMTP_COMMAND_BYTES_MAX) + _curve_overhead()
             reader.frame_bytes_max = reader.command_bytes_max = largest
+        else:
+            self.plain = True
         if self.settings.heartbeat_s > 0 and self.version >= (3, 1):
-            self._ping_at = self._heard_at + self.settings.heartbeat_s
-        events.append(ev.Ready(socket_type, identity, metadata, self._user_id, self.version))
+            self._heartbeat = Heartbeat(self.settings, self._heard_at, pings=True)
+        events.append(ready)
 
     # -- traffic -----------------------------------------------------------------------------
 
@@ -362,11 +243,11 @@ class Connection:
 
     def _read_sealed(self, events: list[ev.Event]) -> None:
         reader = self._reader
-        mechanism = self._mechanism
-        assert mechanism is not None
+        sealer = self._sealer
+        assert sealer is not None
         bytes_max = self.settings.message_bytes_max
         while reader.next_frame() >= 0:
-            flags, body = mechanism.open(reader.command)
+            flags, body = sealer.open(reader.command)
             if flags & COMMAND:
                 if len(body) > ZMTP_COMMAND_BYTES_MAX:
                     raise ZmtpError("a command is larger than allowed", MALFORMED_COMMAND)
@@ -431,7 +312,9 @@ class Connection:
         ttl_s, context = commands.read_ping(data)
         if ttl_s:
             # As libzmq has it: any traffic ends the wait, the next PING begins it anew.
-            self._ttl_at = self._heard_at + ttl_s
+            if self._heartbeat is None:
+                self._heartbeat = Heartbeat(self.settings, self._heard_at, pings=False)
+            self._heartbeat.ttl_at = self._heard_at + ttl_s
         if self._pongs < _PONGS_MAX:
             self._pongs += 1
             self._send_frame(COMMAND, commands.PONG + context)
@@ -529,8 +412,8 @@ class Connection:
             self.out.append(encode_header(flags, len(body)))
             self.out.append(body)
         else:
-            assert self._mechanism is not None
-            self.out.append(encode_frame(0, self._mechanism.seal(flags, body)))
+            assert self._sealer is not None
+            self.out.append(encode_frame(0, self._sealer.seal(flags, body)))
 
     def data_to_send(self) -> list[bytes]:
         """What is queued for the peer; the queue is empty afterwards.
@@ -551,6 +434,7 @@ class Connection:
         """We are done with the peer: nothing more is read or queued."""
         self.state = CLOSED
         self.plain = False
+        self._handshake = None
 
     def _end(self, events: list[ev.Event], kind: int, code: int, text: str) -> None:
         if self.state == READY:
@@ -569,26 +453,10 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """When :meth:`tick` must be called at the latest, or ``None``."""
-        if self.state == CLOSED:
-            return None
-        if self.state != READY:
-            limit = self.settings.handshake_s
-            return self._started + limit if limit > 0 else None
-        deadline: float | None = None
-        for at in (self._ping_time(), self._timeout_at, self._ttl_at):
-            if at is not None and (deadline is None or at < deadline):
-                deadline = at
-        return deadline
-
-    def _ping_time(self) -> float | None:
-        """When the next PING is due.
-
-        Traffic of the peer shows that it lives and puts the PING off; but where the PING's time to
-        live also tells the peer that *we* live, it is due in any case.
-        """
-        if self._ping_at is None or self.settings.heartbeat_ttl_s:
-            return self._ping_at
-        return max(self._ping_at, self._heard_at + self.settings.heartbeat_s)
+        if self.state == READY:
+            return None if self._heartbeat is None else self._heartbeat.deadline()
+        limit = self.settings.handshake_s
+        return self._started + limit if limit > 0 and self.state != CLOSED else None
 
     def tick(self, now: float) -> list[ev.Event]:
         """Do what is due: send a PING, or give up on a silent peer."""
@@ -596,34 +464,17 @@ class Connection:
         deadline = self.next_deadline()
         if deadline is None or now < deadline:
             return events
-        settings = self.settings
-        if self.state != READY:
-            text = f"no handshake within {settings.handshake_s:g} seconds"
-            self._end(events, ev.NO_DETAIL, errno.ETIMEDOUT, text)
-        elif self._timeout_at is not None and now >= self._timeout_at:
-            text = f"no sign of life for {settings.heartbeat_timeout_s:g} seconds after a PING"
-            self._end(events, ev.NO_DETAIL, errno.ETIMEDOUT, text)
-        elif self._ttl_at is not None and now >= self._ttl_at:
-            text = "no traffic within the time to live of the peer's PING"
-            self._end(events, ev.NO_DETAIL, errno.ETIMEDOUT, text)
+        heartbeat = self._heartbeat
+        if heartbeat is None:
+            complaint = f"no handshake within {self.settings.handshake_s:g} seconds"
         else:
-            self.ping()
-            self._ping_at = now + settings.heartbeat_s
-            if self._timeout_at is None:
-                self._timeout_at = now + settings.heartbeat_timeout_s
+            complaint = heartbeat.complaint(now)
+            if not complaint:
+                self.ping()
+                heartbeat.pinged(now)
+        if complaint:
+            self._end(events, ev.NO_DETAIL, errno.ETIMEDOUT, complaint)
         return events
-
-
-def _new_mechanism(settings: Settings, random: Callable[[int], bytes] | None) -> Mechanism:
-    if settings.mechanism == NULL:
-        return NullMechanism(settings)
-    if settings.mechanism == PLAIN:
-        return PlainServer(settings) if settings.as_server else PlainClient(settings)
-    # Imported here, so that who does not use CURVE does not pay for it.
-    from midge.zmtp.curve import CurveClient, CurveServer
-
-    assert random is not None
-    return CurveServer(settings, random) if settings.as_server else CurveClient(settings, random)
 
 
 def _curve_overhead() -> int:
