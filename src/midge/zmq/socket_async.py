@@ -1,0 +1,338 @@
+"""A socket whose send, receive and poll give futures; no thread is behind them.
+
+What can be done at once is done at once, and gives a future that is done (:mod:`midge.zmq.ready`);
+a receive that finds something costs no turn of the loop. What cannot is tried again when the loop
+has run the socket (:mod:`midge.zmq.loop_socket`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from asyncio import Future
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
+
+import midge.zmq as _zmq
+from midge.patterns.errors import SocketError
+from midge.zmq.constants import Errno, Flag, PollEvent
+from midge.zmq.error import Again, ZMQError, raise_as_zmq
+from midge.zmq.loop_socket import LoopSocket
+
+_MORE = int(Flag.SNDMORE)
+_DONTWAIT = int(Flag.DONTWAIT)
+_IN = int(PollEvent.POLLIN)
+
+
+class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
+    """A socket whose send, receive and poll give futures."""
+
+    _shadow_sock: Any
+    _repr_cls = "zmq.asyncio.Socket"
+
+    def __init__(
+        self,
+        context: Any = None,
+        socket_type: int = -1,
+        io_loop: Any = None,
+        _from_socket: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make a socket, or give a blocking one this face: ``Socket(socket)``."""
+        if isinstance(context, _zmq.Socket):
+            context, _from_socket = None, context
+        if io_loop is not None:
+            warnings.warn(
+                "io_loop is ignored: the running loop is used", DeprecationWarning, stacklevel=2
+            )
+        if _from_socket is not None:
+            super().__init__(shadow=_from_socket)
+        else:
+            super().__init__(context, socket_type, **kwargs)
+        self._shadow_sock = _from_socket or self
+        self._begin()
+
+    @classmethod
+    def from_socket(cls, socket: Any, io_loop: Any = None) -> Socket:
+        """A blocking socket with this face."""
+        return cls(_from_socket=socket, io_loop=io_loop)
+
+    def close(self, linger: int | None = None) -> None:
+        """Close it; what waits for it is cancelled."""
+        if not self._closed and not self._core.closed:
+            self._leave()
+            # From here on the thread sends what is left, if there is something left.
+            self._core.blocking.warm = False
+        super().close(linger)
+
+    # -- endpoints and options --------------------------------------------------------------------
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return super()._call(function, *arguments)
+        finally:
+            self._kick()
+
+    def set(self, option: int, optval: Any) -> None:
+        """See :meth:`midge.zmq.Socket.set`."""
+        super().set(option, optval)
+        self._kick()
+
+    setsockopt = set
+
+    # -- receiving --------------------------------------------------------------------------------
+
+    def _receive_part(self, flags: int, copy: bool) -> Future[Any]:
+        # Not in ``recv`` itself: what a lambda there refers to would cost every message.
+        return self._receive(lambda: self._take_part(_DONTWAIT, copy), flags)
+
+    def _receive_all(self, flags: int, copy: bool) -> Future[Any]:
+        return self._receive(lambda: self._take_all(_DONTWAIT, copy), flags)
+
+    def recv_many(self, limit: int = 1000, flags: int = 0) -> Any:
+        """Receive what is there, at least one message; a future of the list."""
+        return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags)
+
+    def recv_into(
+        self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0, copy: bool = True
+    ) -> Any:
+        """Receive one part into a buffer; a future of its size."""
+        return self._receive(lambda: self._take_into(buffer, nbytes, _DONTWAIT), flags)
+
+    def _receive(self, take: Callable[[], Any], flags: int) -> Future[Any]:
+        loop = self._running()
+
+        def attempt(future: Future[Any]) -> bool:
+            try:
+                found = take()
+            except Again:
+                return False
+            future.set_result(found)
+            return True
+
+        if not self._receivers:
+            future: Future[Any] = loop.create_future()
+            try:
+                if attempt(future):
+                    return future
+            except Exception as error:
+                future.set_exception(error)
+                return future
+        if flags & _DONTWAIT:
+            return _failed(loop, Again())
+        timeout_ms = self._core.engine.options.receive_timeout_ms
+        return self._wait(self._receivers, attempt, timeout_ms, _give_up)
+
+    def _deserialize(self, recvd: Any, load: Callable[[Any], Any]) -> Any:
+        """A future of what ``load`` makes of what was received; cancelling it is passed on."""
+        made: Future[Any] = self._running().create_future()
+
+        def arrived(source: Future[Any]) -> None:
+            if made.done():
+                return
+            if source.cancelled():
+                made.cancel()
+            elif source.exception() is not None:
+                made.set_exception(cast(BaseException, source.exception()))
+            else:
+                try:
+                    made.set_result(load(source.result()))
+                except Exception as error:
+                    made.set_exception(error)
+
+        if recvd.done():
+            arrived(recvd)
+        else:
+            recvd.add_done_callback(arrived)
+            made.add_done_callback(lambda _: recvd.cancel() if made.cancelled() else None)
+        return made
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """Messages for ever: bytes, or a list of several parts each."""
+        while True:
+            parts = await self.recv_multipart()
+            yield parts[0] if len(parts) == 1 else parts
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def _send_part(
+        self,
+        data: Any,
+        flags: int,
+        copy: bool,
+        track: bool,
+        routing_id: int | None,
+        group: str | None,
+    ) -> Future[Any]:
+        if flags & _MORE or self._single:
+            return self._send_now(
+                lambda: self._put_part_of(
+                    data, flags | _DONTWAIT, copy, track, routing_id=routing_id, group=group
+                ),
+                flags,
+            )
+        self._running()
+        try:
+            part, tracker = self._part(data, copy, track)
+        except Exception as error:
+            return _failed(self._running(), error)
+        parts = self._parts
+        self._parts = []
+        return self._send_later([*parts, part] if parts else part, tracker, flags)
+
+    def _refused(self, error: SocketError) -> Future[Any]:
+        try:
+            raise_as_zmq(error)
+        except ZMQError as made:
+            return _failed(self._running(), made)
+
+    def _send_now(self, send: Callable[[], Any], flags: int) -> Future[Any]:
+        """Send by the blocking face, without waiting; what would wait is tried again."""
+        loop = self._running()
+
+        def attempt(future: Future[Any]) -> bool:
+            try:
+                future.set_result(send())
+            except Again:
+                return False
+            self._kick()
+            return True
+
+        future: Future[Any] = loop.create_future()
+        try:
+            if not self._senders and attempt(future):
+                return future
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        if flags & _DONTWAIT:
+            return _failed(loop, Again())
+        return self._wait(
+            self._senders, attempt, self._core.engine.options.send_timeout_ms, _give_up
+        )
+
+    def _send_later(self, item: Any, result: Any, flags: int) -> Future[Any]:
+        def send() -> Any:
+            try:
+                if self._closed:
+                    raise ZMQError(Errno.ENOTSOCK)
+                if self._core.blocking.send_ahead(item):
+                    return result
+            except SocketError as error:
+                raise_as_zmq(error)
+            raise Again
+
+        return self._send_now(send, flags)
+
+    def _send_all_parts(
+        self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]
+    ) -> Future[Any]:
+        return self._send_now(
+            lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **named),
+            flags,
+        )
+
+    def send_many(self, messages: Sequence[Any], flags: int = 0) -> Any:
+        """Send many messages; a future of how many, which is all but with DONTWAIT."""
+        return asyncio.ensure_future(self._send_all(list(messages), flags))
+
+    async def _send_all(self, messages: list[Any], flags: int) -> int:
+        done = 0
+        while done < len(messages):
+            try:
+                done += self._put_many(messages[done:], _DONTWAIT)
+            finally:
+                self._kick()
+            if done < len(messages):
+                if flags & _DONTWAIT:
+                    break
+                await self.send_multipart(_parts_of(messages[done]))
+                done += 1
+        return done
+
+    # -- looking on -------------------------------------------------------------------------------
+
+    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> Any:
+        """Wait for events; a future of those that are there, 0 for none in time."""
+        loop = self._running()
+        if self.closed:
+            return _failed(loop, ZMQError(Errno.ENOTSUP))
+
+        def attempt(future: Future[Any]) -> bool:
+            found = self._events_now() & int(flags)
+            if found:
+                future.set_result(found)
+            return bool(found)
+
+        future: Future[Any] = loop.create_future()
+        try:
+            if attempt(future):
+                return future
+        except Exception as error:
+            future.set_exception(error)
+            return future
+        if timeout == 0:
+            future.set_result(0)
+            return future
+        return self._wait(
+            self._watchers,
+            attempt,
+            -1 if timeout is None else timeout,
+            lambda one: one.set_result(0),
+        )
+
+    def _events_now(self) -> int:
+        try:
+            found = self._core.blocking.events()
+        except SocketError as error:
+            raise_as_zmq(error)
+        return found | (_IN if self._more else 0)
+
+    def wait_peers(self, n: int = 1, timeout: float | None = None) -> Any:
+        """Wait until ``n`` peers are connected; a future.
+
+        Raises:
+            Again: they were not, within ``timeout`` seconds.
+        """
+        pattern = self._core.engine.pattern
+        return self._wait_until(
+            lambda: sum(1 for pipe in pattern.peers() if pipe.ready) >= n, timeout
+        )
+
+    def wait_subscribed(
+        self, prefix: str | bytes | None = None, n: int = 1, timeout: float | None = None
+    ) -> Any:
+        """Wait until ``n`` peers have subscribed, to ``prefix`` or to anything; a future.
+
+        So that nothing is published before somebody hears it.
+
+        Raises:
+            Again: they have not, within ``timeout`` seconds.
+        """
+        wanted = prefix.encode() if isinstance(prefix, str) else prefix
+        pattern = self._core.engine.pattern
+        return self._wait_until(lambda: pattern.subscriber_count(wanted) >= n, timeout)
+
+    def _wait_until(self, reached: Callable[[], bool], timeout_s: float | None) -> Any:
+        def attempt(future: Future[Any]) -> bool:
+            if self._core.blocking.call(reached):
+                future.set_result(None)
+                return True
+            return False
+
+        timeout_ms = -1 if timeout_s is None else timeout_s * 1000
+        return self._wait(self._watchers, attempt, timeout_ms, _give_up)
+
+
+def _give_up(future: Future[Any]) -> None:
+    future.set_exception(Again())
+
+
+def _failed(loop: asyncio.AbstractEventLoop, error: BaseException) -> Future[Any]:
+    future: Future[Any] = loop.create_future()
+    future.set_exception(error)
+    return future
+
+
+def _parts_of(message: Any) -> list[Any]:
+    return list(message) if isinstance(message, list | tuple) else [message]
