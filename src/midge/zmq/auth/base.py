@@ -17,8 +17,10 @@ import midge.zmq as zmq
 from midge.zmq.auth.certs import load_certificates
 from midge.zmq.utils import z85
 
-_VERSION: Final = b"1.0"
-_ANY: Final = "*"
+#: Of ZAP.
+VERSION: Final = b"1.0"
+#: Any domain, and as a location: any client with a key may come in.
+CURVE_ALLOW_ANY: Final = "*"
 
 
 class Authenticator:
@@ -107,7 +109,7 @@ class Authenticator:
             location: the directory; ``CURVE_ALLOW_ANY`` lets in everybody with a key. Call it
                 again when certificates came or went.
         """
-        self.allow_any = location == _ANY
+        self.allow_any = location == CURVE_ALLOW_ANY
         if self.allow_any:
             return
         try:
@@ -145,7 +147,7 @@ class Authenticator:
                 self._send_zap_reply(msg[1], b"400", b"Not enough frames")
             return
         version, request_id, domain, address, _identity, mechanism, *credentials = msg
-        if version != _VERSION:
+        if version != VERSION:
             self.log.error("a request of another version: %r", msg)
             self._send_zap_reply(request_id, b"400", b"Invalid version")
             return
@@ -196,7 +198,7 @@ class Authenticator:
     def _authenticate_plain(self, domain: str, username: str, password: str) -> tuple[bool, bytes]:
         if not self.passwords:
             return False, b"No passwords defined"
-        known = self.passwords.get(domain or _ANY, self.passwords.get(_ANY))
+        known = self.passwords.get(domain or CURVE_ALLOW_ANY, self.passwords.get(CURVE_ALLOW_ANY))
         if known is None:
             return False, b"Invalid domain"
         expected = known.get(username)
@@ -212,15 +214,15 @@ class Authenticator:
         key = z85.encode(client_key)
         if self.credentials_providers:
             provider = self.credentials_providers.get(
-                domain or _ANY, self.credentials_providers.get(_ANY)
+                domain or CURVE_ALLOW_ANY, self.credentials_providers.get(CURVE_ALLOW_ANY)
             )
             if provider is None:
                 return False, b"Unknown domain"
-            answer = provider.callback(domain or _ANY, key)
+            answer = provider.callback(domain or CURVE_ALLOW_ANY, key)
             if isinstance(answer, Awaitable):
                 answer = await answer
             return (True, b"OK") if answer else (False, b"Unknown key")
-        known = self.certs.get(domain or _ANY, self.certs.get(_ANY))
+        known = self.certs.get(domain or CURVE_ALLOW_ANY, self.certs.get(CURVE_ALLOW_ANY))
         if known is None:
             return False, b"Unknown domain"
         return (True, b"OK") if known.get(key) else (False, b"Unknown key")
@@ -235,7 +237,7 @@ class Authenticator:
         user = user_id if status_code == b"200" else b""
         if isinstance(user, str):
             user = user.encode(self.encoding, "replace")
-        self.zap_socket.send_multipart([_VERSION, request_id, status_code, status_text, user, b""])
+        self.zap_socket.send_multipart([VERSION, request_id, status_code, status_text, user, b""])
 
 
 __all__ = ["Authenticator"]

@@ -120,6 +120,10 @@ class ZMQStream:
             stacklevel=2,
         )
 
+    def stop_on_err(self) -> None:
+        """Kept for its name, as :meth:`on_err` is."""
+        self.on_err(None)
+
     def set_close_callback(self, callback: Callable[[], Any] | None) -> None:
         """Call ``callback`` when the stream was closed."""
         _check(callback)

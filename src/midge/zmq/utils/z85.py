@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from midge.zmtp import z85
+
+#: The 85 characters, and the value of each.
+Z85CHARS: Final = z85.ALPHABET
+Z85MAP: Final = {character: value for value, character in enumerate(Z85CHARS)}
 
 
 def encode(rawbytes: bytes) -> bytes:
