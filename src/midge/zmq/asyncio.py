@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 import warnings
+from collections.abc import Awaitable
 from typing import Any
 
 import midge.zmq as _zmq
@@ -24,7 +25,9 @@ class Poller(_zmq.Poller):
     _READ = selectors.EVENT_READ
     _WRITE = selectors.EVENT_WRITE
 
-    def poll(self, timeout: float | None = -1) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = -1
+    ) -> Awaitable[list[tuple[Any, int]]]:
         """Wait until one is ready; a future of those that are, with their events."""
         return asyncio.ensure_future(self._poll(timeout))
 

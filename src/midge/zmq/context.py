@@ -20,7 +20,14 @@ from midge.zmq.socket import Socket
 if TYPE_CHECKING:
     from typing import Self
 
-_SocketT = TypeVar("_SocketT", bound=Socket[Any], covariant=True)
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    # A context of which nothing is said makes blocking sockets.
+    _SocketT = TypeVarWithDefault(
+        "_SocketT", bound=Socket[Any], covariant=True, default=Socket[bytes]
+    )
+else:
+    _SocketT = TypeVar("_SocketT", bound=Socket[Any], covariant=True)
 
 #: At the end of the program: how long queued messages may still take to leave.
 _EXIT_LINGER_S: Final = 2.0

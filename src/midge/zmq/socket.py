@@ -20,7 +20,14 @@ from midge.zmq.tracker import MessageTracker
 from midge.zmq.transfer import Transfer
 from midge.zmq.utils import jsonapi
 
-_ReturnT = TypeVar("_ReturnT", covariant=True)
+if TYPE_CHECKING:
+    from typing import Self
+
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    _ReturnT = TypeVarWithDefault("_ReturnT", covariant=True, default=bytes)
+else:
+    _ReturnT = TypeVar("_ReturnT", covariant=True)
 
 
 class Socket(Transfer, Generic[_ReturnT]):
@@ -154,7 +161,7 @@ class Socket(Transfer, Generic[_ReturnT]):
 
     def send_string(
         self, u: str, flags: int = 0, copy: bool = True, encoding: str = "utf-8", **kwargs: Any
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Send text.
 
         Raises:
@@ -166,26 +173,29 @@ class Socket(Transfer, Generic[_ReturnT]):
 
     send_unicode = send_string
 
-    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> Any:
+    def recv_string(self, flags: int = 0, encoding: str = "utf-8") -> str:
         """Receive text."""
-        return self._deserialize(self.recv(flags=flags), lambda data: data.decode(encoding))
+        received = self.recv(flags=flags)
+        return cast(str, self._deserialize(received, lambda data: data.decode(encoding)))
 
     recv_unicode = recv_string
 
     def send_pyobj(
         self, obj: Any, flags: int = 0, protocol: int = pickle.DEFAULT_PROTOCOL, **kwargs: Any
-    ) -> Any:
+    ) -> MessageTracker | None:
         """Send an object by pickle. Who receives it must trust who sends it."""
-        return self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        sent = self.send(pickle.dumps(obj, protocol), flags=flags, **kwargs)
+        return cast("MessageTracker | None", sent)
 
     def recv_pyobj(self, flags: int = 0) -> Any:
         """Receive an object by pickle, from somebody who may run any code here."""
         return self._deserialize(self.recv(flags), pickle.loads)
 
-    def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> Any:
+    def send_json(self, obj: Any, flags: int = 0, **kwargs: Any) -> MessageTracker | None:
         """Send an object as JSON; further arguments go to ``json.dumps``."""
         own = {name: kwargs.pop(name) for name in ("routing_id", "group") if name in kwargs}
-        return self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **own)
+        sent = self.send(jsonapi.dumps(obj, **kwargs), flags=flags, **own)
+        return cast("MessageTracker | None", sent)
 
     def recv_json(self, flags: int = 0, **kwargs: Any) -> Any:
         """Receive an object as JSON; further arguments go to ``json.loads``."""
@@ -267,17 +277,17 @@ class Socket(Transfer, Generic[_ReturnT]):
         except SocketError as error:
             raise_as_zmq(error)
 
-    def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Any:
+    def get_monitor_socket(self, events: int | None = None, addr: str | None = None) -> Self:
         """A PAIR that receives the events, for ``utils.monitor.recv_monitor_message``."""
         if self._monitor_socket is not None and not self._monitor_socket.closed:
-            return self._monitor_socket
+            return cast("Self", self._monitor_socket)
         if addr is None:
             addr = f"inproc://monitor.s-{self.underlying}"
         self.monitor(addr, Event.ALL if events is None else events)
         socket = self.context.socket(SocketType.PAIR)
         self._monitor_socket = socket
         socket.connect(addr)
-        return socket
+        return cast("Self", socket)
 
     def disable_monitor(self) -> None:
         """End what :meth:`monitor` began."""

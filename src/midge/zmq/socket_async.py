@@ -11,7 +11,7 @@ import asyncio
 import warnings
 from asyncio import Future
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import midge.zmq as _zmq
 from midge.patterns.errors import SocketError
@@ -19,12 +19,22 @@ from midge.zmq.constants import Errno, Flag, PollEvent
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
 from midge.zmq.loop_socket import LoopSocket
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from midge.zmq.typed_async import TypedSocket as _Face
+else:
+
+    class _Face(LoopSocket, _zmq.Socket):
+        """The methods of both; a type checker is told what they give."""
+
+
 _MORE = int(Flag.SNDMORE)
 _DONTWAIT = int(Flag.DONTWAIT)
 _IN = int(PollEvent.POLLIN)
 
 
-class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
+class Socket(_Face):
     """A socket whose send, receive and poll give futures."""
 
     _shadow_sock: Any
@@ -89,13 +99,15 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
     def _receive_all(self, flags: int, copy: bool) -> Future[Any]:
         return self._receive(lambda: self._take_all(_DONTWAIT, copy), flags)
 
-    def recv_many(self, limit: int = 1000, flags: int = 0) -> Any:
+    def recv_many(  # type: ignore[override]
+        self, limit: int = 1000, flags: int = 0
+    ) -> Awaitable[list[Any]]:
         """Receive what is there, at least one message; a future of the list."""
         return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags)
 
-    def recv_into(
+    def recv_into(  # type: ignore[override]
         self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0, copy: bool = True
-    ) -> Any:
+    ) -> Awaitable[int]:
         """Receive one part into a buffer; a future of its size."""
         return self._receive(lambda: self._take_into(buffer, nbytes, _DONTWAIT), flags)
 
@@ -232,7 +244,9 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
             flags,
         )
 
-    def send_many(self, messages: Sequence[Any], flags: int = 0) -> Any:
+    def send_many(  # type: ignore[override]
+        self, messages: Sequence[Any], flags: int = 0
+    ) -> Awaitable[int]:
         """Send many messages; a future of how many, which is all but with DONTWAIT."""
         return asyncio.ensure_future(self._send_all(list(messages), flags))
 
@@ -252,7 +266,9 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
 
     # -- looking on -------------------------------------------------------------------------------
 
-    def poll(self, timeout: float | None = None, flags: int = PollEvent.POLLIN) -> Any:
+    def poll(  # type: ignore[override]
+        self, timeout: float | None = None, flags: int = PollEvent.POLLIN
+    ) -> Future[int]:
         """Wait for events; a future of those that are there, 0 for none in time."""
         loop = self._running()
         if self.closed:
@@ -288,7 +304,9 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
             raise_as_zmq(error)
         return found | (_IN if self._more else 0)
 
-    def wait_peers(self, n: int = 1, timeout: float | None = None) -> Any:
+    def wait_peers(  # type: ignore[override]
+        self, n: int = 1, timeout: float | None = None
+    ) -> Awaitable[None]:
         """Wait until ``n`` peers are connected; a future.
 
         Raises:
@@ -299,9 +317,9 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
             lambda: sum(1 for pipe in pattern.peers() if pipe.ready) >= n, timeout
         )
 
-    def wait_subscribed(
+    def wait_subscribed(  # type: ignore[override]
         self, prefix: str | bytes | None = None, n: int = 1, timeout: float | None = None
-    ) -> Any:
+    ) -> Awaitable[None]:
         """Wait until ``n`` peers have subscribed, to ``prefix`` or to anything; a future.
 
         So that nothing is published before somebody hears it.
@@ -313,7 +331,9 @@ class Socket(LoopSocket, _zmq.Socket["Future[Any]"]):
         pattern = self._core.engine.pattern
         return self._wait_until(lambda: pattern.subscriber_count(wanted) >= n, timeout)
 
-    def _wait_until(self, reached: Callable[[], bool], timeout_s: float | None) -> Any:
+    def _wait_until(  # type: ignore[override]
+        self, reached: Callable[[], bool], timeout_s: float | None
+    ) -> Future[None]:
         def attempt(future: Future[Any]) -> bool:
             if self._core.blocking.call(reached):
                 future.set_result(None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable
-from typing import Any, TypedDict
+from typing import Any, TypedDict, overload
 
+import midge.zmq
+import midge.zmq.asyncio
 from midge.patterns.monitor import decode_event
 from midge.zmq.constants import Event
 
@@ -36,6 +38,12 @@ async def _parse_later(awaitable: Awaitable[list[bytes]]) -> _MonitorMessage:
     return parse_monitor_message(await awaitable)
 
 
+@overload
+def recv_monitor_message(
+    socket: midge.zmq.asyncio.Socket, flags: int = 0
+) -> Awaitable[_MonitorMessage]: ...
+@overload
+def recv_monitor_message(socket: midge.zmq.Socket[bytes], flags: int = 0) -> _MonitorMessage: ...
 def recv_monitor_message(socket: Any, flags: int = 0) -> Any:
     """Receive an event and give it as a dictionary with event, value and endpoint.
 
