@@ -176,21 +176,45 @@ class Socket(_Face):
         routing_id: int | None,
         group: str | None,
     ) -> Future[Any]:
-        if flags & _MORE or self._single:
+        if self._single:
             return self._send_now(
                 lambda: self._put_part_of(
                     data, flags | _DONTWAIT, copy, track, routing_id=routing_id, group=group
                 ),
                 flags,
             )
-        self._running()
+        loop = self._running()
+        # A message is put together now, whatever waits before it: parts are of the message that
+        # they were sent with.
         try:
+            if flags & _MORE:
+                return _made(loop, self._put_part_of(data, flags, copy, track))
             part, tracker = self._part(data, copy, track)
         except Exception as error:
-            return _failed(self._running(), error)
-        parts = self._parts
+            return _failed(loop, error)
+        before = self._parts
         self._parts = []
-        return self._send_later([*parts, part] if parts else part, tracker, flags)
+        return self._send_later([*before, part] if before else part, tracker, flags)
+
+    def _send_all_parts(
+        self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]
+    ) -> Future[Any]:
+        if self._single or named or not msg_parts:
+            return self._send_now(
+                lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **named),
+                flags,
+            )
+        loop = self._running()
+        try:
+            if flags & _MORE:
+                return _made(loop, self._put_all(msg_parts, flags, copy, track))
+            parts, tracker = self._assemble(msg_parts, copy, track)
+        except Exception as error:
+            return _failed(loop, error)
+        if self._parts:
+            parts = [*self._parts, *parts]
+            self._parts = []
+        return self._send_later(parts[0] if len(parts) == 1 else parts, tracker, flags)
 
     def _refused(self, error: SocketError) -> Future[Any]:
         try:
@@ -236,14 +260,6 @@ class Socket(_Face):
 
         return self._send_now(send, flags)
 
-    def _send_all_parts(
-        self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]
-    ) -> Future[Any]:
-        return self._send_now(
-            lambda: self._put_all(msg_parts, flags | _DONTWAIT, copy, track, **named),
-            flags,
-        )
-
     def send_many(  # type: ignore[override]
         self, messages: Sequence[Any], flags: int = 0
     ) -> Awaitable[int]:
@@ -253,10 +269,11 @@ class Socket(_Face):
     async def _send_all(self, messages: list[Any], flags: int) -> int:
         done = 0
         while done < len(messages):
-            try:
-                done += self._put_many(messages[done:], _DONTWAIT)
-            finally:
-                self._kick()
+            if not self._senders:  # who waits was first
+                try:
+                    done += self._put_many(messages[done:], _DONTWAIT)
+                finally:
+                    self._kick()
             if done < len(messages):
                 if flags & _DONTWAIT:
                     break
@@ -346,6 +363,12 @@ class Socket(_Face):
 
 def _give_up(future: Future[Any]) -> None:
     future.set_exception(Again())
+
+
+def _made(loop: asyncio.AbstractEventLoop, result: Any) -> Future[Any]:
+    future: Future[Any] = loop.create_future()
+    future.set_result(result)
+    return future
 
 
 def _failed(loop: asyncio.AbstractEventLoop, error: BaseException) -> Future[Any]:

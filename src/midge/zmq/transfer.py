@@ -131,6 +131,18 @@ class Transfer(SocketBase):
         if not (flags or kwargs or self._closed) and copy and self._whole_bytes(msg_parts):
             self._send_whole(msg_parts[0] if len(msg_parts) == 1 else list(msg_parts), 0)
             return None
+        parts, tracker = self._assemble(msg_parts, copy, track)
+        if self._closed or self._single or self._parts or flags & MORE:
+            for given in msg_parts[:-1]:
+                self._put_part_of(given, flags | MORE, copy, track, **kwargs)
+            return self._put_part_of(msg_parts[-1], flags, copy, track, **kwargs)
+        self._send_whole(parts[0] if len(parts) == 1 else parts, flags)
+        return tracker
+
+    def _assemble(
+        self, msg_parts: Sequence[Any], copy: bool, track: bool
+    ) -> tuple[list[Any], MessageTracker | None]:
+        """The parts of a message as they are sent, and what tells when they are not needed."""
         tracker: MessageTracker | None = None
         trackers = []
         parts = []
@@ -150,12 +162,7 @@ class Transfer(SocketBase):
             parts.append(part)
             if tracker is not None and tracker is not _FINISHED_TRACKER:
                 trackers.append(tracker)
-        if self._closed or self._single or self._parts or flags & MORE:
-            for given in msg_parts[:-1]:
-                self._put_part_of(given, flags | MORE, copy, track, **kwargs)
-            return self._put_part_of(msg_parts[-1], flags, copy, track, **kwargs)
-        self._send_whole(parts[0] if len(parts) == 1 else parts, flags)
-        return MessageTracker(*trackers) if trackers else tracker
+        return parts, MessageTracker(*trackers) if trackers else tracker
 
     def _put_many(self, messages: Sequence[Any], flags: int) -> int:
         self._check()

@@ -122,6 +122,49 @@ def test_parts_are_sent_and_received_one_by_one(bench: AsyncBench, run: Run) -> 
     run(work())
 
 
+def test_parts_that_are_sent_while_others_wait_stay_together(bench: AsyncBench, run: Run) -> None:
+    zmq = bench.zmq
+
+    async def work() -> None:
+        push, pull = bench.socket("PUSH"), bench.socket("PULL")
+        sent = [
+            push.send(b"first"),  # nobody is there
+            push.send(b"a", zmq.SNDMORE),
+            push.send(b"b"),
+            push.send_multipart([b"c", b"d"], zmq.SNDMORE),
+            push.send_multipart([b"e", bytearray(b"f")]),
+            push.send_multipart([b"g", b"h"]),
+            push.send(b"i", zmq.SNDMORE),
+            push.send(b"last"),
+        ]
+        bench.join(pull, push, "tcp")
+        expected = [
+            [b"first"],
+            [b"a", b"b"],
+            [b"c", b"d", b"e", b"f"],
+            [b"g", b"h"],
+            [b"i", b"last"],
+        ]
+        for parts in expected:
+            assert await pull.recv_multipart() == parts
+        await asyncio.gather(*sent)
+
+    run(work())
+
+
+def test_many_do_not_overtake_what_waits(ours: AsyncBench, run: Run) -> None:
+    async def work() -> None:
+        push, pull = ours.socket("PUSH"), ours.socket("PULL")
+        first = push.send(b"0")
+        await asyncio.sleep(0)
+        rest = push.send_many([b"%d" % number for number in range(1, 10)])
+        ours.join(pull, push)
+        await asyncio.gather(first, rest)
+        assert [int(await pull.recv()) for _ in range(10)] == list(range(10))
+
+    run(work())
+
+
 def test_text_json_and_objects_are_awaited_too(bench: AsyncBench, run: Run) -> None:
     async def work() -> None:
         push, pull = bench.pair("PUSH", "PULL")
