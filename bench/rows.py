@@ -3,7 +3,7 @@
 To add a row, add it to :data:`ROWS`; what the settings mean stands in ``load/load.c``. ``backlog``
 keeps what is under way to a receiver well below the queue limits of every broker, so that none has
 reason to drop a message. A named queue (``queue``) is compared with a shared group of a broker that
-has none. An aim is what midge, compiled, is to reach on the machine where the table of issue 7 was
+has none. An aim is what midge, compiled, is to reach on the machine where the table of peers was
 measured; elsewhere the ratios say more.
 """
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 LIBRARIES: Final = ("midge.zmq", "zmq")
 
 
-#: The ratio of the rates that issue 7 asks for, by face and size, over tcp and ipc.
+#: The ratio of the rates that is to be reached, by face and size, over tcp and ipc.
 AIMS: Final = {
     "sync": {16: 4.0, 100: 4.0, 1024: 2.0, 65_536: 1.3},
     "asyncio": {16: 40.0, 100: 40.0, 1024: 12.0, 65_536: 1.5},

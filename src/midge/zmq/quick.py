@@ -78,7 +78,8 @@ class Quick:
         if credit > 0 and blocking.warm:
             blocking.credit = credit - 1
             blocking.lane.append(data)
-            if blocking.warm or blocking.flush():
+            # Again, and behind a call: the thread may have stopped looking at the socket since.
+            if blocking.is_warm() or blocking.flush():
                 return None
         return self._send_whole(data, 0)
 

@@ -40,7 +40,7 @@ class Ready:
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self.value
-        yield  # makes it a generator, which is what an await wants
+        yield  # type: ignore[unreachable]  # makes it a generator, which is what an await wants
 
     __iter__ = __await__
 

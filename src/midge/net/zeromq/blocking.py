@@ -136,6 +136,10 @@ class BlockingEngine:
             return self.flush()
         return self._send_locked(item, timeout_ms)
 
+    def is_warm(self) -> bool:
+        """``warm``, for who has asked before: a compiler does not read again what it has seen."""
+        return self.warm
+
     def send_ahead(self, item: Any) -> bool:
         """The same, without waiting, for who runs the socket in the turns of a loop."""
         credit = self.credit

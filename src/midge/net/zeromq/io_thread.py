@@ -103,10 +103,10 @@ class IoThread:
             self._worker = None
 
     def _start(self) -> None:
-        if self._worker is not None:
+        if self._has_worker():
             return
         with self._guard:
-            if self._worker is not None:
+            if self._has_worker():
                 return
             self._stopping = False
             self._epoll = select.epoll()
@@ -115,6 +115,10 @@ class IoThread:
             # A daemon: a program that forgets a context, or cannot end it, ends all the same.
             self._worker = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._worker.start()
+
+    def _has_worker(self) -> bool:
+        # A method, so that the second look is one: compiled code takes for granted what it saw.
+        return self._worker is not None
 
     # -- the thread ----------------------------------------------------------------------------
 

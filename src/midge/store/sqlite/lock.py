@@ -43,7 +43,7 @@ class StoreLock:
         """
         self._descriptor = -1
         if fcntl is None:
-            return
+            return  # type: ignore[unreachable]  # on Windows
         try:
             flags = os.O_RDWR | os.O_CREAT if make else os.O_RDWR
             descriptor = os.open(path + ENDING, flags, 0o600)

@@ -14,6 +14,7 @@ import pytest
 from midge.net.zeromq.blocking import BlockingEngine
 from midge.net.zeromq.blocking_context import BlockingContext
 from midge.net.zeromq.engine import POLLIN, POLLOUT
+from midge.net.zeromq.io_thread import IoThread
 from midge.net.zeromq.waiting import POLLERR, wait_any
 from midge.patterns.errors import ETERM, SocketError
 
@@ -401,3 +402,21 @@ def test_a_publisher_that_never_stops_still_hears_of_new_subscribers(blocking: M
             assert pub.send(b"x")
         assert time.monotonic() < deadline
     assert sub.receive(0) == b"x"
+
+
+def test_two_first_sockets_start_one_thread() -> None:
+    """Who waited for the other's start looks again."""
+    thread = IoThread()
+
+    class Late:
+        """While one waits for this guard, the other has started the thread."""
+
+        def __enter__(self) -> None:
+            thread._worker = threading.current_thread()
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    thread._guard = Late()  # type: ignore[assignment]
+    thread._start()
+    assert thread._epoll is None
