@@ -320,3 +320,6 @@ ZMQ_TICK_S: Final = 0.001
 ZMQ_TICK_QUIET_S: Final = 0.02
 #: Such looks without any use of a socket after which the thread sleeps until it is needed.
 ZMQ_IDLE_TICKS: Final = 10
+#: Timers of a reactor, and of the I/O thread, beside which those that were called off may wait for
+#: their time to be forgotten; with more of them they are looked for whenever their number doubles.
+ZMQ_TIMERS_KEPT: Final = 64

@@ -24,7 +24,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from midge.limits import ZMQ_LIVELY_S, ZMQ_SPIN_REST_WAITS, ZMQ_SPIN_S, ZMQ_YIELD_S
+from midge.limits import (
+    ZMQ_LIVELY_S,
+    ZMQ_SPIN_REST_WAITS,
+    ZMQ_SPIN_S,
+    ZMQ_TIMERS_KEPT,
+    ZMQ_YIELD_S,
+)
 from midge.net.zeromq.reactor import Address, Handle
 from midge.net.zeromq.resolver import RESOLVER
 
@@ -74,6 +80,7 @@ class EpollReactor:
         "_rest_waits",
         "_soon",
         "_timers",
+        "_timers_max",
         "_wake_fd",
         "_wake_lock",
         "_woken",
@@ -96,6 +103,7 @@ class EpollReactor:
         self._readers: dict[int, Callable[[], None]] = {}
         self._writers: dict[int, Callable[[], None]] = {}
         self._timers: list[Timer] = []
+        self._timers_max = ZMQ_TIMERS_KEPT  # more of them, and those called off are thrown out
         self._soon: deque[Callable[[], None]] = deque()
         self._lively = False
         self._rest_waits = 0
@@ -147,7 +155,12 @@ class EpollReactor:
     def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
         """See the protocol."""
         timer = Timer(when, callback)
-        heapq.heappush(self._timers, timer)
+        timers = self._timers
+        if len(timers) >= self._timers_max:
+            timers[:] = [other for other in timers if other.callback is not None]
+            heapq.heapify(timers)
+            self._timers_max = max(2 * len(timers), ZMQ_TIMERS_KEPT)
+        heapq.heappush(timers, timer)
         return timer
 
     def call_soon(self, callback: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING
 
-from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_QUIET_S, ZMQ_TICK_S
+from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_QUIET_S, ZMQ_TICK_S, ZMQ_TIMERS_KEPT
 
 if TYPE_CHECKING:
     from midge.net.zeromq.blocking import BlockingEngine
@@ -37,9 +37,11 @@ class IoThread:
     __slots__ = (
         "_cold",
         "_deadlines",
+        "_deadlines_max",
         "_epoll",
         "_guard",
         "_name",
+        "_noted",
         "_sleeping",
         "_stopping",
         "_wake_fd",
@@ -60,6 +62,8 @@ class IoThread:
         self._warm: dict[BlockingEngine, None] = {}
         self._cold: dict[int, BlockingEngine] = {}
         self._deadlines: list[tuple[float, int]] = []  # of cold ones; old entries do no harm
+        self._deadlines_max = ZMQ_TIMERS_KEPT  # more of them, and the old ones are thrown out
+        self._noted: dict[int, float] = {}  # the first of them for each descriptor
         self.quiet = False
         self.ticks = 0
 
@@ -77,9 +81,11 @@ class IoThread:
 
     def forget(self, engine: BlockingEngine) -> None:
         """``engine`` is closed; its reactor still is not. Its lock is held."""
+        fd = engine.reactor.fd
         self._warm.pop(engine, None)
-        if self._cold.pop(engine.reactor.fd, None) is not None and self._epoll is not None:
-            self._epoll.unregister(engine.reactor.fd)
+        self._noted.pop(fd, None)
+        if self._cold.pop(fd, None) is not None and self._epoll is not None:
+            self._epoll.unregister(fd)
 
     def wake(self) -> None:
         """End the thread's wait."""
@@ -179,8 +185,20 @@ class IoThread:
         if engine.disposed:
             return
         deadline = engine.reactor.next_deadline()
-        if deadline is not None:
-            heapq.heappush(self._deadlines, (deadline, engine.reactor.fd))
+        if deadline is None:
+            return
+        fd = engine.reactor.fd
+        noted = self._noted.get(fd)
+        if noted is not None and noted <= deadline:
+            return  # what is noted runs the socket in time, and then the next is noted
+        self._noted[fd] = deadline
+        deadlines = self._deadlines
+        if len(deadlines) >= self._deadlines_max:
+            # Those of closed sockets, for the most part: their time may be hours away.
+            deadlines[:] = [entry for entry in deadlines if self._noted.get(entry[1]) == entry[0]]
+            heapq.heapify(deadlines)
+            self._deadlines_max = max(2 * len(deadlines), ZMQ_TIMERS_KEPT)
+        heapq.heappush(deadlines, (deadline, fd))
 
     def _run_due(self) -> None:
         deadlines = self._deadlines
@@ -189,7 +207,10 @@ class IoThread:
         now = time.monotonic()
         due: set[int] = set()  # each once, however often it was noted
         while deadlines and deadlines[0][0] <= now:
-            due.add(heapq.heappop(deadlines)[1])
+            deadline, fd = heapq.heappop(deadlines)
+            if self._noted.get(fd) == deadline:
+                del self._noted[fd]
+            due.add(fd)
         for fd in due:
             engine = self._cold.get(fd)
             if engine is not None:

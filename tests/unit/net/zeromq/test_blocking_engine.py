@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from midge.limits import ZMQ_TIMERS_KEPT
 from midge.net.zeromq.blocking import BlockingEngine
 from midge.net.zeromq.blocking_context import BlockingContext
 from midge.net.zeromq.engine import POLLIN, POLLOUT
+from midge.net.zeromq.epoll_reactor import EpollReactor
 from midge.net.zeromq.io_thread import IoThread
 from midge.net.zeromq.waiting import POLLERR, wait_any
 from midge.patterns.errors import ETERM, SocketError
@@ -329,6 +331,52 @@ def test_opening_and_closing_leaves_nothing_behind() -> None:
     before = descriptors(), threading.active_count()
     round_of(100)
     assert (descriptors(), threading.active_count()) == before
+
+
+def test_timers_that_were_called_off_do_not_pile_up() -> None:
+    """Every handshake sets one that is half a minute away, and calls it off when it is done."""
+    reactor = EpollReactor()
+    fired: list[int] = []
+    now = reactor.time()
+    for number in range(100):
+        reactor.call_at(now, lambda number=number: fired.append(number))  # type: ignore[misc]
+    for _ in range(10_000):
+        reactor.call_at(now + 3600, fired.clear).cancel()
+    assert len(reactor._timers) <= 2 * (100 + ZMQ_TIMERS_KEPT)
+    with reactor.lock:
+        reactor.run_once(0.0)
+    assert sorted(fired) == list(range(100))
+    assert reactor.next_deadline() is None
+    reactor.close()
+
+
+def test_the_times_of_closed_sockets_are_forgotten(blocking: Any) -> None:
+    """What a socket wanted to be woken for, an hour from now, ends with the socket."""
+    thread = blocking.context.io_thread
+    for _ in range(20):
+        engines = [blocking("PUSH", reconnect_interval_ms=3_600_000) for _ in range(20)]
+        for engine in engines:
+            engine.call(engine.engine.connect, "ipc://@midge-nobody-is-here")
+        while any(engine.warm for engine in engines):
+            time.sleep(0.001)
+        assert thread._deadlines
+        for engine in engines:
+            engine.close(0)
+    assert len(thread._deadlines) <= 2 * (20 + ZMQ_TIMERS_KEPT)
+
+
+def test_a_socket_that_the_thread_runs_is_noted_once_however_much_comes(blocking: Any) -> None:
+    hour_ms = 3_600_000
+    pull, push = joined(blocking, "PULL", "PUSH", "ipc://*", reconnect_interval_ms=hour_ms)
+    pull.call(pull.engine.connect, "ipc://@midge-nobody-is-here")
+    while pull.warm:
+        time.sleep(0.001)
+    for number in range(1, 201):
+        assert push.send(b"x", LONG_MS)
+        push.flush()
+        while sum(pipe.received for pipe in pull.engine.pattern.peers()) < number:
+            time.sleep(0.001)
+    assert len(blocking.context.io_thread._deadlines) <= ZMQ_TIMERS_KEPT
 
 
 def test_a_context_whose_sockets_are_idle_does_nothing(blocking: Any) -> None:
