@@ -2,7 +2,8 @@
 
 Every pair exchanges messages over tcp, ipc or inproc; every hundredth has a peer in another process
 that is killed in the middle of a large message. Descriptors and threads must be what they were,
-and memory must not grow from the second half to the end. The short form is in the test suite.
+and memory must not grow from the second half to the end. The same for `midge.zmq` is among the
+tests, in `tests/faces/zmq/test_churn.py`.
 """
 
 from __future__ import annotations

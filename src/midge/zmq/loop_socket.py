@@ -118,7 +118,14 @@ class LoopSocket(AsyncQuick):
         """Have the socket run in the next turn: something was queued, or a time was set."""
         if not self._kicked and self._loop is not None:
             self._kicked = True
-            self._loop.call_soon(self._run)
+            try:
+                self._loop.call_soon(self._run)
+            except RuntimeError:
+                if not self._loop.is_closed():
+                    raise
+                # It has ended without a word to its sockets: this one is the thread's from now on.
+                self._detach()
+                self._core.blocking.warm = False
 
     def _run(self) -> None:
         """Do what is to be done, and complete what waits for it."""

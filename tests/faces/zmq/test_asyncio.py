@@ -402,6 +402,27 @@ def test_what_was_queued_leaves_after_the_loop_has_ended(ours: AsyncBench, run: 
     pull.close()
 
 
+def test_a_socket_outlives_a_loop_that_ended_without_a_word(bench: AsyncBench, run: Run) -> None:
+    """Its options can be set, its endpoints changed, and it is closed, all without a loop."""
+
+    async def wait_for_nothing() -> None:
+        push, pull = bench.pair("PUSH", "PULL", "tcp")
+        task = asyncio.ensure_future(asyncio.wait_for(pull.recv(), 10))
+        await asyncio.sleep(0)
+        assert not task.done()
+        sockets.extend((push, pull))
+
+    sockets: list[Any] = []
+    run(wait_for_nothing())
+    push, pull = sockets
+    pull.linger = 1
+    pull.disconnect(push.last_endpoint.decode())
+    push.setsockopt(bench.zmq.LINGER, 0)
+    pull.close()
+    bench.context.destroy(0)
+    assert push.closed
+
+
 def test_a_blocking_socket_is_given_this_face_for_a_while(bench: AsyncBench, run: Run) -> None:
     zmq = bench.zmq
     context = zmq.Context()
