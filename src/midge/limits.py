@@ -271,8 +271,11 @@ QUEUE_MESSAGES_DEFAULT: Final = 100_000
 #: How often a message is given out: many more than a restart of all workers needs, few enough that
 #: one that kills its worker does not go round for ever.
 QUEUE_DELIVERIES_DEFAULT: Final = 10
-#: How often the broker asks a ZeroMQ peer for a sign of life.
-ZMTP_SERVER_HEARTBEAT_S: Final = 30.0
+#: After how long a silence the system asks whether the host of a ZeroMQ peer is still there, how
+#: often again, and how many times in vain before it says that it is not: a minute in all.
+TCP_KEEPALIVE_IDLE_S: Final = 30
+TCP_KEEPALIVE_EVERY_S: Final = 10
+TCP_KEEPALIVE_COUNT: Final = 3
 #: Sent ahead to a ZeroMQ PULL before its transport has taken it: a large write, little that a slow
 #: peer keeps from others.
 ZMQ_PULL_AHEAD_BYTES: Final = 65_536

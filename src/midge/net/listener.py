@@ -11,7 +11,12 @@ import os
 import socket
 from typing import TYPE_CHECKING, TypeAlias
 
-from midge.limits import LISTEN_BACKLOG
+from midge.limits import (
+    LISTEN_BACKLOG,
+    TCP_KEEPALIVE_COUNT,
+    TCP_KEEPALIVE_EVERY_S,
+    TCP_KEEPALIVE_IDLE_S,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,6 +148,25 @@ def open_unix(path: str) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def keep_alive(listening: socket.socket) -> None:
+    """Have the system find out when the host of somebody who was accepted here is gone.
+
+    For protocols without a keep alive of their own. A program that lives and reads nothing is left
+    in peace: its system answers. What systems cannot do is left out.
+    """
+    if listening.family == socket.AF_UNIX:
+        return
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # who is accepted inherits it
+    for name, value in (
+        ("TCP_KEEPIDLE", TCP_KEEPALIVE_IDLE_S),
+        ("TCP_KEEPINTVL", TCP_KEEPALIVE_EVERY_S),
+        ("TCP_KEEPCNT", TCP_KEEPALIVE_COUNT),
+    ):
+        option = getattr(socket, name, None)
+        if option is not None:
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _is_abandoned(path: str) -> bool:

@@ -18,7 +18,7 @@ from midge.config.settings import Settings
 from midge.errors import ConfigError
 from midge.limits import WEBSOCKET_HEADER_BYTES_MAX
 from midge.mqtt.reasons import Reason
-from midge.net.listener import open_tcp, open_unix
+from midge.net.listener import keep_alive, open_tcp, open_unix
 from midge.net.proxy_protocol import ProxyLayer
 from midge.net.tls import TlsKeeper, TlsLayer, make_context
 from midge.server import log_lines as lines
@@ -259,6 +259,8 @@ class Listeners:
     async def serve(self, server: MqttServer, listener: OpenListener) -> None:
         """Accept connections of a listener from here on."""
         for listening in listener.sockets:
+            if listener.place is not None:
+                keep_alive(listening)
             listener.servers.append(
                 await server.listen(
                     listening,

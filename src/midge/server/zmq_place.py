@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from midge.config.settings import anonymous_allowed
 from midge.errors import ConfigError
-from midge.limits import ZMTP_SERVER_HEARTBEAT_S
 from midge.links.zmq_place import Place
 from midge.zmtp.errors import MissingCrypto
 from midge.zmtp.settings import CURVE, NULL, Settings
@@ -32,6 +31,8 @@ def make_place(settings: BrokerSettings, listener: ListenerSettings) -> Place | 
     if mechanism == CURVE:
         secret = _read_secret(listener.zmtp_curve_secret)
         users_by_key = _read_keys(listener.zmtp_curve_keys)
+    # No PINGs: a peer that has as much as it can hold reads nothing, and so does not answer, for as
+    # long as its program takes. The system sees to hosts that are gone, see `keep_alive`.
     zmtp = Settings(
         ANY,
         mechanism=mechanism,
@@ -40,7 +41,6 @@ def make_place(settings: BrokerSettings, listener: ListenerSettings) -> Place | 
         zap=mechanism != NULL or not anonymous_allowed(settings, listener),
         message_bytes_max=settings.packet_bytes_max,
         handshake_s=settings.connect_timeout_s,
-        heartbeat_s=ZMTP_SERVER_HEARTBEAT_S,
     )
     queues = dict(_user_and_queue(text) for text in listener.zmtp_user_queues)
     return Place(zmtp, listener.zmtp_queue or "", queues, users_by_key)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from midge.auth.base import ALLOWED, Decision, Identity, Pending, deny
 from midge.config.queue_settings import parse_queue
+from midge.config.settings import ListenerSettings
 from midge.limits import ZMTP_HANDSHAKE_S
 from midge.links import zmq_role
 from midge.links.zmq import ZmqLink
@@ -19,6 +20,7 @@ from midge.links.zmq_place import Place
 from midge.mqtt import properties as props
 from midge.mqtt.properties import Properties
 from midge.mqtt.property_codec import encode_publish_properties
+from midge.server.zmq_place import make_place
 from midge.store.memory import MemoryStore
 from midge.testing.pair import World
 from midge.zmtp import events as ev
@@ -310,6 +312,23 @@ def test_a_handshake_without_an_end_is_ended() -> None:
     assert due == ZMTP_HANDSHAKE_S
     link.tick(due)
     assert link.closing
+
+
+@pytest.mark.parametrize("kind", ["PULL", "SUB"])
+def test_who_reads_nothing_for_long_is_waited_for(kind: str) -> None:
+    """It has as much as it can hold, and its program is busy: that is no sign of death."""
+    there = World()
+    place = make_place(there.settings, ListenerSettings(protocol="zmtp", zmtp_queue="jobs"))
+    assert place is not None
+    link = ZmqLink(there.broker, there.listener, place, "::1", 1, 2, 0.0, bytes)
+    peer = Connection(Settings(kind), 0.0)
+    for _ in range(3):
+        link.receive_data(b"".join(peer.data_to_send()), 0.0)
+        peer.receive_data(b"".join(link.connection.data_to_send()), 0.0)
+    assert link.session is not None
+    there.advance(3600)
+    assert not link.closing
+    assert link.next_deadline() is None
 
 
 @settings(max_examples=60, deadline=None)

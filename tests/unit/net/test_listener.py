@@ -6,11 +6,12 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from midge.net.interfaces import addresses_of
-from midge.net.listener import open_tcp, resolve
+from midge.net.listener import keep_alive, open_tcp, open_unix, resolve
 
 LOOPBACK = next(
     (name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), "no loopback here"
@@ -106,3 +107,25 @@ def test_a_link_local_address_is_bound_with_its_scope(monkeypatch: pytest.Monkey
     assert [place[4] for place in resolve(None, 7, socket.AF_INET6, "any")] == [
         ("fe80::5", 7, 0, 4)
     ]
+
+
+# -- those who are gone ---------------------------------------------------------------------------
+
+
+def test_the_system_looks_after_those_who_are_accepted() -> None:
+    with opened("127.0.0.1") as (listening,):
+        keep_alive(listening)
+        with socket.create_connection(listening.getsockname()):
+            listening.setblocking(True)
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+                if hasattr(socket, "TCP_KEEPIDLE"):
+                    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+
+
+def test_unix_sockets_need_no_looking_after(tmp_path: Path) -> None:
+    listening = open_unix(str(tmp_path / "s"))
+    with listening:
+        keep_alive(listening)
+        assert not listening.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
