@@ -364,6 +364,13 @@ def ask(port: int, *headers: str, path: str = "/mqtt") -> bytes:
         return sock.recv(4096)
 
 
+def test_a_connection_with_a_handshake_counts_once_for_the_rate(tmp_path: Path) -> None:
+    port, extra = websocket_listener()
+    with BrokerProcess(tmp_path, f"connect_rate_limit 4\n{extra}"):
+        for _ in range(4):
+            assert b" 101 " in ask(port, "Sec-WebSocket-Protocol: mqtt")
+
+
 def test_only_pages_of_the_named_origins_may_come(tmp_path: Path) -> None:
     port, extra = websocket_listener(
         "websockets_origin https://good.example", "websockets_origin https://also.example"

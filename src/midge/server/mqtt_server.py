@@ -100,7 +100,7 @@ class MqttServer:
             wanted = [] if layers is None else layers()
             if not wanted:
                 return self._open(stream, listener, port, place())
-            return self._shake(stream, listener, port, wanted, place())
+            return self._shake(stream, listener, port, wanted, place)
 
         def protocol() -> AsyncioStream:
             return AsyncioStream(buffer, opened)
@@ -118,10 +118,14 @@ class MqttServer:
         listener: ListenerSettings,
         port: int,
         wanted: list[MakeLayer],
-        place: Place | None,
+        place: Callable[[], Place | None],
     ) -> Handler | None:
         """Put layers on a connection; it becomes a client when the uppermost is ready."""
-        if len(self._shaking) >= HANDSHAKES_MAX or not self._admits(stream, listener):
+        # Behind a proxy it is the client's address that counts, and that is not known yet.
+        counted = "" if listener.proxy_protocol else stream.peer()[0]
+        if len(self._shaking) >= HANDSHAKES_MAX:
+            return None
+        if not self._admits(stream, listener, bool(counted)):
             return None
         timer = self._loop.call_later(CONNECT_TIMEOUT_S, self._too_slow, stream)
         self._shaking[stream] = timer
@@ -139,7 +143,7 @@ class MqttServer:
         def build(below: Carrier, index: int) -> Handler | None:
             if index == len(wanted):
                 done()
-                return self._open(below, listener, port, place)
+                return self._open(below, listener, port, place(), below.peer()[0] != counted)
             return wanted[index](below, lambda layer: build(layer, index + 1), refused)
 
         return build(stream, 0)
@@ -148,9 +152,19 @@ class MqttServer:
         stream.abort()
 
     def _open(
-        self, stream: Carrier, listener: ListenerSettings, port: int, place: Place | None
+        self,
+        stream: Carrier,
+        listener: ListenerSettings,
+        port: int,
+        place: Place | None,
+        counts: bool = True,
     ) -> Client | None:
-        if not self._admits(stream, listener):
+        """Make a client of a connection.
+
+        Args:
+            counts: its address has not been counted yet.
+        """
+        if not self._admits(stream, listener, counts):
             return None
         client: Client
         if place is None:
@@ -170,7 +184,7 @@ class MqttServer:
             self.clients.discard(client)
             self._counts[id(client.listener)] -= 1
 
-    def _admits(self, stream: Carrier, listener: ListenerSettings) -> bool:
+    def _admits(self, stream: Carrier, listener: ListenerSettings, counts: bool) -> bool:
         broker = self.broker
         total = broker.settings.connections_max
         of_listener = listener.connections_max
@@ -183,7 +197,7 @@ class MqttServer:
             broker.metrics.refused_connections += 1
             broker.hooks.not_admitted(stream.peer()[0], limit)
             return False
-        return self._comes_slowly_enough(stream)
+        return not counts or self._comes_slowly_enough(stream)
 
     def _comes_slowly_enough(self, stream: Carrier) -> bool:
         rates = self.connect_rates
