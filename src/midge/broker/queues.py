@@ -121,6 +121,14 @@ class Queues:
         queue = self._by_name.get(name)
         return self.create(name, self.defaults) if queue is None else queue
 
+    def ensure(self, name: str) -> str:
+        """The same, for who only wants it to be there: why it cannot be made, or an empty text."""
+        try:
+            self.need(name)
+        except QueueError as error:
+            return str(error)
+        return ""
+
     def create(self, name: str, settings: QueueSettings) -> Queue:
         """Make a queue, or give the one of that name other settings.
 

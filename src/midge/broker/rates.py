@@ -7,9 +7,12 @@ time nobody comes faster than the rate, however large the pieces are that he com
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from midge.limits import CONNECT_RATE_ADDRESSES_MAX, REFUSALS_TOLD_EVERY_S
+
+if TYPE_CHECKING:
+    from midge.config.settings import Settings
 
 #: How many groups of an IPv6 address are one customer's: a /64.
 _GROUPS_OF_ONE: Final = 4
@@ -51,6 +54,32 @@ class Bucket:
     def _fill(self, now: float) -> None:
         self._level = min(float(self.rate), self._level + (now - self._at) * self.rate)
         self._at = now
+
+
+class Rates:
+    """``rate_limit_messages`` and ``rate_limit_bytes``, of one client."""
+
+    __slots__ = ("_bytes", "_messages")
+
+    def __init__(self, messages: int, size: int, now: float) -> None:
+        """Each of them a second; 0: as many as it likes."""
+        self._messages = Bucket(messages, now) if messages > 0 else None
+        self._bytes = Bucket(size, now) if size > 0 else None
+
+    def take(self, size: int, messages: int, now: float) -> float:
+        """Count what was read; returns for how many seconds the client has to rest."""
+        wait_s = 0.0
+        if self._bytes is not None:
+            wait_s = self._bytes.take(size, now)
+        if self._messages is not None:
+            wait_s = max(wait_s, self._messages.take(messages, now))
+        return wait_s
+
+
+def rates_of(settings: Settings, now: float) -> Rates | None:
+    """What a client is held to, if anything."""
+    messages, size = settings.rate_limit_messages, settings.rate_limit_bytes
+    return Rates(messages, size, now) if messages > 0 or size > 0 else None
 
 
 class ConnectRates:

@@ -159,7 +159,7 @@ def test_messages_larger_than_a_receiver_takes_are_dropped_and_counted() -> None
 def test_a_client_that_subscribes_and_does_not_read_cannot_be_owed_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("midge.links.mqtt.RETAINED_OWED_MAX", 100)
+    monkeypatch.setattr("midge.links.mqtt_subscribe.RETAINED_OWED_MAX", 100)
     world = World()
     publisher = world.connect("publisher")
     for number in range(60):
@@ -178,7 +178,7 @@ def test_a_client_that_subscribes_and_does_not_read_cannot_be_owed_without_end(
 
 
 def test_a_session_has_a_limit_of_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("midge.links.mqtt.SUBSCRIPTIONS_MAX", 3)
+    monkeypatch.setattr("midge.links.mqtt_subscribe.SUBSCRIPTIONS_MAX", 3)
     world = World()
     for version, refusal in ((5, 0x97), (4, 0x80)):
         client = world.connect("c", version=version)
