@@ -223,11 +223,11 @@ def _refuse(link: MqttLink, packet: p.Publish, session: Session, text: str, reas
     if link.connection.version != 5:
         reason = 0
     if packet.qos == 1:
-        link.ack(p.PUBACK, packet.packet_id, reason)
+        link.ack_when_safe(p.PUBACK, packet.packet_id, reason, False)
     elif packet.qos == 2:
         if not reason:
             _take_incoming(link, packet, session)
-        link.ack(p.PUBREC, packet.packet_id, reason)
+        link.ack_when_safe(p.PUBREC, packet.packet_id, reason, False)
 
 
 def _is_kept(link: MqttLink, packet: p.Publish, session: Session) -> bool:

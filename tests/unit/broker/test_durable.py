@@ -66,6 +66,21 @@ def test_acknowledgements_keep_their_order(world: World) -> None:
     assert [publisher.expect(p.Puback).packet_id for _ in range(2)] == [1, 2]
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_those_of_refused_messages_keep_it_too(world: World, qos: int) -> None:
+    # [MQTT-4.6.0-2], [MQTT-4.6.0-3]
+    lasting(world, "away").subscribe("kept", 2)
+    publisher = world.connect("p")
+    world.committing = False
+    publisher.send(p.Publish("kept", b"x", qos, packet_id=1))
+    publisher.send(p.Publish("$SYS/refused", b"x", qos, packet_id=2))
+    publisher.expect_nothing()
+    world.committing = True
+    world.settle()
+    answers = publisher.take()
+    assert [one.packet_id for one in answers if isinstance(one, p.Puback | p.Pubrec)] == [1, 2]
+
+
 def test_a_retained_message_is_acknowledged_when_it_is_safe(world: World) -> None:
     publisher = world.connect("p")
     world.committing = False
