@@ -176,6 +176,7 @@ class MqttLink(Link):
                     break  # [MQTT-3.1.4-6]: nothing behind a refusal is looked at
                 if self.waiting is not None:
                     self._held_back = packets[index:]
+                    self.broker.metrics.packets_received -= len(self._held_back)  # not yet
                     break
                 if self._trace:
                     self.broker.hooks.packet_in(self, packet)
@@ -203,7 +204,10 @@ class MqttLink(Link):
             self.waiting = None
             self.broker.released.append(self)
             if not self.closing:
-                go_on(made, now)
+                try:
+                    go_on(made, now)
+                except ProtocolError as error:
+                    self.fail(error.reason, str(error), now)
             packets = self._held_back
             self._held_back = []
             self._handle_all(packets, now)

@@ -361,6 +361,47 @@ def test_a_client_that_goes_while_it_waits_is_forgotten() -> None:
     reader.expect_nothing()
 
 
+def test_packets_that_wait_for_an_answer_are_counted_once() -> None:
+    later = Later()
+    there = World(authorizer=later)
+    writer = there.connect("w")
+    before = there.broker.metrics.packets_received
+    writer.send(*(p.Publish(f"t/{number}", b"x", 1, packet_id=number) for number in range(1, 6)))
+    later.answer(there)
+    assert len(writer.take()) == 5
+    assert there.broker.metrics.packets_received - before == 5
+
+
+def test_an_answer_that_is_too_large_for_its_client_ends_that_client_alone() -> None:
+    later = Later()
+    there = World(authorizer=later)
+    other = there.connect("o")
+    small = there.connect("s", properties=Properties.of(maximum_packet_size=50))
+    small.send(p.Subscribe(1, [p.SubscribeTo(f"t/{number}") for number in range(60)]))
+    small.expect_nothing()
+    later.answer(there)  # its SUBACK has more than 50 bytes
+    assert small.closed
+    other.send(p.Pingreq())
+    other.expect(p.Pingresp)
+
+
+def test_a_connack_that_comes_late_and_is_too_large_ends_its_client_alone() -> None:
+    pending = Pending()
+
+    class Late:
+        def authenticate(self, client: Identity, password: bytes | None) -> Decision:
+            return pending
+
+    there = World(authenticator=Late())
+    small = there.peer(5)
+    properties = Properties.of(maximum_packet_size=5)
+    small.send(p.Connect("", p.MQTT_5, True, 0, properties=properties))
+    pending.settle(ALLOWED, there.clock.now())
+    there.settle()
+    assert small.closed
+    assert len(there.broker.sessions) == 0
+
+
 def test_a_will_waits_for_its_answer_without_keeping_its_client_waiting() -> None:
     later = Later()
     there = World(authorizer=later)
