@@ -235,7 +235,7 @@ class Group(Queue):
     def rules_changed(self) -> None:
         """Who may have what now gets it at the next tick."""
         if self._aside:
-            self._look_again()
+            self.agenda.look_again()
 
     def _offer_aside(self, now: float) -> None:
         """Offer what those with credit were not entitled to when it was its turn."""

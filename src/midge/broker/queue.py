@@ -18,9 +18,10 @@ Sans-I/O, and no ``Consumer`` is called back but to be given a message, or to be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from midge.broker.consumer import DONE, TAKEN, Consumer, Ring
+from midge.broker.queue_agenda import Agenda
 from midge.broker.queue_counters import QueueCounters
 from midge.broker.queue_item import Item
 from midge.broker.queue_leases import Leases
@@ -37,16 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from midge.auth.base import Pending
-    from midge.broker.deadlines import Ticket
     from midge.broker.pressure import Pressure
     from midge.broker.queues import Queues
     from midge.broker.session import Session
     from midge.store.base import DeliveryRow, MessageRow
-
-#: Between two slices of work, for whoever else has something to do: where somebody waits for the
-#: next one, and where nobody does.
-_TURN_S: Final = 0.001
-_STEP_S: Final = 0.01
 
 
 class Queue(QueueCounters):
@@ -65,15 +60,12 @@ class Queue(QueueCounters):
         returns: those of the last kind, which are on their way back.
         given: the highest number in the store of those that were given out.
         room: publishers that wait until it is no longer full.
+        agenda: when it has something to do.
         closed: it is no more.
     """
 
     __slots__ = (
-        "_changed",
-        "_due",
-        "_more",
-        "_not_before",
-        "_ticket",
+        "agenda",
         "closed",
         "given",
         "in_flight",
@@ -104,11 +96,7 @@ class Queue(QueueCounters):
         self.given = 0
         self.closed = False
         self.room = Room()
-        self._ticket: Ticket | None = None
-        self._due = NEVER  # when the ticket comes up
-        self._not_before = 0.0
-        self._changed = False
-        self._more = False  # the last slice was not the end of it
+        self.agenda = Agenda(self, queues.deadlines)
 
     @property
     def consumers(self) -> list[Consumer]:
@@ -135,19 +123,7 @@ class Queue(QueueCounters):
         self.settings = settings
         if self.rejects():
             self.queues.full[self] = None
-        self._look_again()
-
-    def _go_on_later(self, now: float) -> None:
-        """Have the next tick go on, once everybody else has had a turn."""
-        self._more = True
-        self._not_before = now + _TURN_S
-        self._watch()
-
-    def _look_again(self) -> None:
-        """Have every consumer looked at in the next tick."""
-        self._changed = True
-        self._not_before = 0.0
-        self._watch()
+        self.agenda.look_again()
 
     # -- in -----------------------------------------------------------------------------------
 
@@ -191,8 +167,8 @@ class Queue(QueueCounters):
             ready.paged += 1
         else:
             ready.fifo.append(self._new_item(message, QUEUED))
-            if message.expires_at != NEVER:
-                self._watch_heads()
+            if message.expires_at != NEVER and ready.next_expiry() < self.agenda.due:
+                self.agenda.watch()
         self._count(message, now)
         return True
 
@@ -206,8 +182,8 @@ class Queue(QueueCounters):
         self.ready.insert(item)
         self._count(message, now)
         if ready_at:
-            if ready_at < self._due:
-                self._watch()
+            if ready_at < self.agenda.due:
+                self.agenda.watch()
         else:
             self.serve(now)
 
@@ -287,7 +263,7 @@ class Queue(QueueCounters):
         if (self.room or self in self.queues.full) and not self.rejects():
             self.queues.full.pop(self, None)
             if self.room.settle(self, now):
-                self._go_on_later(now)
+                self.agenda.go_on_later(now)
 
     def wait_for_room(self) -> Pending:
         """Something to wait for: the queue is no longer full."""
@@ -321,8 +297,8 @@ class Queue(QueueCounters):
             lease_s = self.settings.lease_s
             if lease_s:
                 self.leases[item] = until = now + lease_s
-                if until < self._due:
-                    self._watch()
+                if until < self.agenda.due:
+                    self.agenda.watch()
             return
         item.consumer = None
         if outcome == DONE:
@@ -339,7 +315,7 @@ class Queue(QueueCounters):
         end = self.expired + SLICE_ENTRIES
         while ready.anything():
             if self.expired >= end:
-                self._go_on_later(now)
+                self.agenda.go_on_later(now)
                 break
             end -= 1
             consumer = self.ring.next()
@@ -349,7 +325,8 @@ class Queue(QueueCounters):
             if item is None:
                 break
             self._offer(item, consumer, now)
-        self._watch_heads()
+        if ready.next_expiry() < self.agenda.due:
+            self.agenda.watch()  # those that are next may be too old before anything else is due
         self._relax(now)
 
     def pump(self, now: float) -> None:
@@ -366,7 +343,7 @@ class Queue(QueueCounters):
             if item is None or not item.is_dead(now):
                 return item
             self._expire(item)
-        self._go_on_later(now)
+        self.agenda.go_on_later(now)
         return None
 
     def _expire(self, item: Item) -> None:
@@ -435,7 +412,7 @@ class Queue(QueueCounters):
             self._release(item, consumer)
             self.ring.stand(consumer)
             self._again(item, f"{consumer.who()} left with it", now)
-        self._go_on_later(now)
+        self.agenda.go_on_later(now)
 
     def _release(self, item: Item, consumer: Consumer) -> None:
         item.consumer = None
@@ -464,36 +441,11 @@ class Queue(QueueCounters):
 
     # -- time ---------------------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        deadlines = self.queues.deadlines
-        deadlines.cancel(self._ticket)
-        self._ticket = deadlines.add(self)
-
-    def _watch_heads(self) -> None:
-        """Those that are next may be too old before anything else is due."""
-        if self.ready.next_expiry() < self._due:
-            self._watch()
-
-    def next_deadline(self) -> float | None:
-        """When a lease or a delay ends, or the first message is too old.
-
-        Only :class:`Deadlines` asks: what it hears is when the ticket comes up.
-        """
-        waits = self._changed or self._more
-        when = 0.0 if waits else min(self.leases.next_end(), self.ready.next_change())
-        if when != NEVER:
-            when = max(when, self._not_before)
-        self._due = when
-        return None if when == NEVER else when
-
-    def tick(self, now: float) -> None:
-        """Do what is due, at most a slice of it."""
+    def do_due(self, all_consumers: bool, now: float) -> None:
+        """Do what is due, at most a slice of it; ``all_consumers``: any of them may have credit."""
         able: dict[Consumer, None] = {}  # perhaps
-        if self._changed:
-            self._changed = False
+        if all_consumers:
             able.update(dict.fromkeys(self.ring.consumers))
-        self._more = False
-        self._not_before = now + _STEP_S
         if self.returns.waiting:
             self._bring_back(now)
         left = SLICE_ENTRIES
@@ -538,7 +490,7 @@ class Queue(QueueCounters):
         self.pages.take_rows(rows)
         if self.rejects():
             self.queues.full[self] = None
-        self._watch()
+        self.agenda.watch()
 
     def peek(self, limit: int) -> list[Item]:
         """The next messages that wait, in the order in which they would be given."""
@@ -563,8 +515,7 @@ class Queue(QueueCounters):
         """The queue is no more; returns how many messages went with it."""
         self.closed = True
         lost = self.ready.count + self.in_flight
-        self.queues.deadlines.cancel(self._ticket)
-        self._ticket = None
+        self.agenda.close()
         if self.queues.keeper is not None:
             self.queues.keeper.hungry.pop(self, None)
         for consumer in list(self.ring.consumers):
