@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup run test lint format bench bench-growth bench-plot crash compiled test-compiled spec clean
+.PHONY: help setup run test lint format bench bench-growth bench-plot crash wheel compiled test-compiled spec clean
 
 help:
 	@echo "make run     set up and start the broker with the embedded defaults"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench-growth  what many subscriptions and connections cost"
 	@echo "make bench-plot  draw the newest results"
 	@echo "make crash   kill a broker, take its power away; look whether it keeps what it promised"
+	@echo "make wheel   the wheel that pip would make of this: compiled where there is a compiler"
 	@echo "make compiled  build it with the path of a message compiled, in build/compiled"
 	@echo "make test-compiled  build that, and run the tests with real clients against it"
 	@echo "make spec    which statements of the MQTT standards have a test"
@@ -56,6 +57,10 @@ bench-plot: $(READY)
 crash: $(READY)
 	PUID=$$(id -u) $(BIN)/python -m tests.faces.crashes 200
 	$(BIN)/python -m tests.disk.losses 20
+
+wheel: $(READY)
+	rm -rf build/lib*
+	$(BIN)/python -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .
 
 compiled: $(READY)
 	rm -rf build/compiled build/lib*

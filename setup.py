@@ -1,6 +1,7 @@
-"""Compiles the modules on the path of a message where that is asked for: ``MIDGE_COMPILE=1``.
+"""What is compiled of midge, and how. Whether it is, ``scripts/midge_build.py`` decides.
 
-Without it, or without mypyc and a C compiler, the package is the Python source as it is.
+It says so with ``MIDGE_COMPILE=1``, and why not with ``MIDGE_NOT_COMPILED``; without either, the
+package is the Python source as it is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 #: Rooms whose modules are compiled, and single modules. What a program of the user derives from, or
 #: what tests replace, is not here; see ``midge.compiled``.
@@ -32,10 +34,23 @@ def sources() -> list[str]:
     return [str(path) for path in found if path not in left_out]
 
 
+class BuildPython(build_py):
+    """Puts beside the source why it is not compiled; ``midge --version`` reads it."""
+
+    def run(self) -> None:
+        super().run()
+        why = os.environ.get("MIDGE_NOT_COMPILED")
+        if why and not self.editable_mode:
+            Path(self.build_lib, "midge", "not_compiled.txt").write_text(why + "\n")
+
+
 if os.environ.get("MIDGE_COMPILE") == "1":
     from mypyc.build import mypycify
 
     # One library for all of them: calls between compiled modules are then as fast as within one.
-    setup(ext_modules=mypycify(sources(), opt_level="2", debug_level="0", multi_file=True))
+    compiled = mypycify(
+        sources(), opt_level="2", debug_level="0", multi_file=True, group_name="midge"
+    )
+    setup(ext_modules=compiled)
 else:
-    setup()
+    setup(cmdclass={"build_py": BuildPython})

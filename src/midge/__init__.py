@@ -2,8 +2,11 @@
 
 The public names are loaded when they are first used, so that a command imports no more than it
 needs: :class:`Broker`, an MQTT broker in a program's own event loop; :class:`Message`; the errors.
+
+With ``MIDGE_PURE=1`` in the environment, the source runs where midge is compiled.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +42,12 @@ __all__ = [
     "TopicError",
     "__version__",
 ]
+
+
+if os.environ.get("MIDGE_PURE", "0") not in ("", "0"):
+    from midge.pure import prefer_source
+
+    prefer_source(__path__[0])
 
 
 def __getattr__(name: str) -> object:

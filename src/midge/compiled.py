@@ -1,8 +1,9 @@
 """The modules on the path of a message may be compiled: what the compiler has to be told.
 
-``make compiled`` builds the package with those modules compiled by mypyc; the same source runs
-without. A compiled class cannot be the base of one that is not, unless it says so with the
-decorator here: that costs its methods a little speed, so only those say it that need it.
+mypyc compiles them when a wheel is built with a C compiler at hand (``setup.py``); the same source
+runs without, and :mod:`midge.pure` chooses it where both are there. A compiled class cannot be the
+base of one that is not, unless it says so with the decorator here: that costs its methods a little
+speed, so only those say it that need it.
 """
 
 from __future__ import annotations

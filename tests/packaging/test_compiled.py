@@ -13,6 +13,7 @@ from unittest import mock
 
 import midge
 from midge.cli import version
+from midge.topics import names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -66,8 +67,14 @@ def test_a_package_says_whether_it_is_compiled(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "midge", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.endswith(" (pure Python)\n")
-    (tmp_path / "mqtt").mkdir()
+    (tmp_path / "topics").mkdir()
     with mock.patch.object(midge, "__file__", str(tmp_path / "__init__.py")):
-        assert not version.is_compiled()
-        (tmp_path / "mqtt" / "decode.cpython-311-x86_64-linux-gnu.so").touch()
-        assert version.is_compiled()
+        assert version.kind() == "pure Python"
+        (tmp_path / "not_compiled.txt").write_text("of a reason\n")
+        assert version.kind() == "pure Python: of a reason"
+        (tmp_path / "topics" / "names.cpython-39-x86_64-linux-gnu.so").touch()
+        assert version.kind() == "pure Python: what is compiled is for another Python"
+        with mock.patch.dict("sys.modules", {"midge.pure": midge}):
+            assert version.kind() == "pure Python: MIDGE_PURE is set"
+    with mock.patch.object(names, "__file__", "names.cpython-311-x86_64-linux-gnu.so"):
+        assert version.kind() == "compiled"

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+from tests.packaging.wheels import PIP, PROJECT, build, modules, run, sdist
+
 #: Modules that are all about an extra's library, and what that is. Nobody imports them before.
 EXTRAS = {
     "midge.net.websocket": "wsproto",
@@ -25,39 +20,12 @@ EXTRAS = {
     "midge.zmq.eventloop.ioloop": "tornado",
     "midge.zmq.eventloop.zmqstream": "tornado",
 }
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-
-
-def run(*words: str, cwd: Path) -> str:
-    """Standard output of a program that must succeed, and sees nothing of this checkout."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def modules() -> list[str]:
-    """The files of the package, as the wheel should name them."""
-    source = ROOT / "src"
-    return [path.relative_to(source).as_posix() for path in (source / "midge").rglob("*.py")]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy: setuptools leaves a `build` folder and packs what an old one holds."""
-    copy = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, copy)
-    shutil.copytree(
-        ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-    )
-    target = tmp_path_factory.mktemp("wheel")
-    options = ("--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(target))
-    run(*PIP, "wheel", "-q", *options, str(copy), cwd=copy)
-    (built,) = target.glob("midge-*.whl")
-    return built
+    """The one for every machine; it is built from what the source distribution has in it."""
+    return build(sdist(tmp_path_factory), tmp_path_factory.mktemp("wheel"), "0")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     package = {name for name in inside if ".dist-info/" not in name}
-    assert package == {*modules(), "midge/py.typed"}
+    assert package == {*modules(), "midge/py.typed", "midge/not_compiled.txt"}
     assert any(name.endswith("/LICENSE") for name in inside - package)
 
 
@@ -88,7 +56,8 @@ def test_nothing_else_is_needed() -> None:
 
 def test_the_installed_command_runs_in_an_empty_environment(installed: Path) -> None:
     said = run(str(installed / "midge"), "--version", cwd=installed)
-    assert PROJECT["version"] in said.split()
+    version = PROJECT["version"]
+    assert said == f"midge version {version} (pure Python: MIDGE_COMPILE=0 was set)\n"
 
 
 def test_every_module_is_there_in_an_empty_environment(installed: Path) -> None:
