@@ -203,7 +203,7 @@ WSS_HOSTNAME 106 str w - wss_hostname -
 WSS_TRUST_SYSTEM 107 bool w 0 wss_trust_system -
     Trust what the system trusts.
 ONLY_FIRST_SUBSCRIBE 108 bool w 0 only_first_subscribe 0..
-    Accepted, means nothing here: only a message of one part can be a subscription.
+    A message that does not begin with a subscription has none in its later parts (XPUB, XSUB).
 RECONNECT_STOP 109 int rw 0 reconnect_stop 0..7
     When not to connect again: 1 refused, 2 handshake failed, 4 after a disconnect.
 HELLO_MSG 110 bytes w - hello_message -

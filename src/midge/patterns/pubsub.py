@@ -23,6 +23,11 @@ from midge.patterns.prefixes import LAST, REFUSED, Prefixes, Wanted
 ONE: Final = {bytes}
 
 
+def is_wish(part: Any) -> bool:
+    """Whether a part of a message asks for a prefix or takes that back: 1 or 0 and the prefix."""
+    return len(part) > 0 and part[0] <= 1
+
+
 class Publisher(Pattern):
     """What PUB and XPUB share: the subscriptions of their peers, and the distribution."""
 
@@ -55,12 +60,50 @@ class Publisher(Pattern):
 
     def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
         """See :meth:`Pattern.subscribed`."""
-        if pipe.attached and self._subscriptions.add(prefix, pipe) == REFUSED:
-            self._drop(pipe, TOO_MANY)
+        if self._begin(pipe, prefix):
+            self.deliver(pipe, [b"\1" + prefix])
 
     def cancelled(self, pipe: Pipe, prefix: bytes) -> None:
         """See :meth:`Pattern.cancelled`."""
+        if self._end(pipe, prefix):
+            self.deliver(pipe, [b"\0" + prefix])
+
+    def _begin(self, pipe: Pipe, prefix: bytes) -> bool:
+        """A peer wants a prefix; returns whether the program is to hear of it."""
+        if pipe.attached and self._subscriptions.add(prefix, pipe) == REFUSED:
+            self._drop(pipe, TOO_MANY)
+        return False
+
+    def _end(self, pipe: Pipe, prefix: bytes) -> bool:
+        """The peer takes it back; returns the same."""
         self._subscriptions.remove(prefix, pipe)
+        return False
+
+    def _without_wishes(self, pipe: Pipe, parts: list[Any]) -> list[Any]:
+        """Do what a message of several parts wishes; returns the messages that are left of it.
+
+        libzmq takes each part that looks like a subscription for one, and the others for a message;
+        with ONLY_FIRST_SUBSCRIBE it leaves a message whole that does not begin with one.
+        """
+        if not any(map(is_wish, parts)) or (
+            self.options.only_first_subscribe and not is_wish(parts[0])
+        ):
+            return [parts]
+        messages: list[Any] = []
+        message: list[Any] = []
+        for part in parts:
+            if not is_wish(part):
+                message.append(part)
+                continue
+            prefix = bytes(part[1:])
+            if self._begin(pipe, prefix) if part[0] else self._end(pipe, prefix):
+                if message:
+                    messages.append(message if len(message) > 1 else message[0])
+                    message = []
+                messages.append(bytes(part))
+        if message:
+            messages.append(message if len(message) > 1 else message[0])
+        return messages
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""
@@ -205,8 +248,12 @@ class Pub(Publisher):
     conflates = True
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
-        """See :meth:`Pattern.deliver`."""
-        self._drop(pipe, UNWANTED, len(items))
+        """See :meth:`Pattern.deliver`: only what it wishes is heard."""
+        unwanted = 0
+        for item in items:
+            unwanted += len(self._without_wishes(pipe, item)) if type(item) is list else 1
+        if unwanted:
+            self._drop(pipe, UNWANTED, unwanted)
 
     def receive(self) -> Any:
         """See :meth:`Pattern.receive`."""

@@ -1,12 +1,14 @@
 """XPUB and XSUB: PUB and SUB whose subscriptions are messages, for proxies (RFC 29).
 
-Such a message has one part: 1 or 0, and the prefix. A message of several parts is never one: this
-is what ONLY_FIRST_SUBSCRIBE asks for, and the only reading in which a message stays whole.
+Such a message has one part: 1 or 0, and the prefix. In a message of several parts each part of that
+form is a subscription, too, as in libzmq; which is why a message whose later parts may begin with
+such a byte needs ONLY_FIRST_SUBSCRIBE at both ends. What the program receives of such a mixture is
+each subscription as a message of its own: libzmq hangs it on the parts before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from midge.patterns.errors import invalid
@@ -14,7 +16,7 @@ from midge.patterns.options import Options
 from midge.patterns.pattern import FULL, NO_PEER, TOO_MANY
 from midge.patterns.pipe import CANCEL, SUBSCRIBE, Pipe
 from midge.patterns.prefixes import FIRST, LAST, REFUSED, UNKNOWN, Prefixes
-from midge.patterns.pubsub import Publisher, Subscriber
+from midge.patterns.pubsub import Publisher, Subscriber, is_wish
 
 
 class XPub(Publisher):
@@ -36,6 +38,14 @@ class XPub(Publisher):
 
     def deliver(self, pipe: Pipe, items: Sequence[Any]) -> None:
         """See :meth:`Pattern.deliver`; a pipe waits once for each message."""
+        if list in map(type, items):
+            left: list[Any] = []
+            for item in items:
+                if type(item) is list:
+                    left += self._without_wishes(pipe, item)
+                else:
+                    left.append(item)
+            items = left
         pipe.incoming.extend(items)
         self._waiting.extend([pipe] * len(items))
 
@@ -52,27 +62,24 @@ class XPub(Publisher):
             self._relieve(pipe)
         return item
 
-    def subscribed(self, pipe: Pipe, prefix: bytes) -> None:
-        """See :meth:`Pattern.subscribed`."""
+    def _begin(self, pipe: Pipe, prefix: bytes) -> bool:
         if not pipe.attached:
-            return
+            return False
         options = self.options
         table = self._asked if options.xpub_manual else self._subscriptions
         what = table.add(prefix, pipe)
         if what == REFUSED:
             self._drop(pipe, TOO_MANY)
-        elif what == FIRST or options.xpub_manual or options.xpub_verbose:
-            self.deliver(pipe, [b"\1" + prefix])
+            return False
+        return what == FIRST or options.xpub_manual or options.xpub_verbose
 
-    def cancelled(self, pipe: Pipe, prefix: bytes) -> None:
-        """See :meth:`Pattern.cancelled`; the end of a peer has cancelled everything already."""
-        if not pipe.attached:
-            return
+    def _end(self, pipe: Pipe, prefix: bytes) -> bool:
+        if not pipe.attached:  # the end of a peer has cancelled everything already
+            return False
         options = self.options
         table = self._asked if options.xpub_manual else self._subscriptions
         what = table.remove(prefix, pipe)
-        if what == LAST or options.xpub_manual or (what != UNKNOWN and options.xpub_verboser):
-            self.deliver(pipe, [b"\0" + prefix])
+        return what == LAST or options.xpub_manual or (what != UNKNOWN and options.xpub_verboser)
 
     def _forget(self, pipe: Pipe) -> None:
         options = self.options
@@ -119,25 +126,53 @@ class XSub(Subscriber):
         Every wish is passed on, also one that was made before, for an XPUB_VERBOSE that wants to
         know; of the cancels only the last one is, unless XSUB_VERBOSE_UNSUBSCRIBE is set.
         """
-        if type(item) is not list and len(item) and item[0] <= 1:
+        if type(item) is list:
+            if any(map(is_wish, item)) and (
+                is_wish(item[0]) or not self.options.only_first_subscribe
+            ):
+                self._send_mixture(item)
+                return True
+        elif is_wish(item):
             prefix = bytes(item[1:])
-            if item[0]:
-                self._wanted.add(prefix)
-                self._tell(SUBSCRIBE, prefix)
-            else:
-                what = self._wanted.remove(prefix)
-                if what == LAST or (what != UNKNOWN and self.options.xsub_verbose_unsubscribe):
-                    self._tell(CANCEL, prefix)
+            if self._note(item):
+                self._tell(SUBSCRIBE if item[0] else CANCEL, prefix)
             return True
+        self._send_to(item, self._pipes)
+        return True
+
+    def _send_to(self, item: Any, pipes: Iterable[Pipe]) -> None:
         if not self._pipes:
             self._drop(None, NO_PEER)
-        for pipe in self._pipes:
+        for pipe in pipes:
             if pipe.room():
                 self._put(pipe, item)
             else:
                 pipe.active = False
                 self._drop(pipe, FULL)
-        return True
+
+    def _note(self, wish: Any) -> bool:
+        """Want a prefix, or want it no more; returns whether publishers are to know."""
+        prefix = bytes(wish[1:])
+        if wish[0]:
+            self._wanted.add(prefix)
+            return True
+        what = self._wanted.remove(prefix)
+        return what == LAST or (what != UNKNOWN and self.options.xsub_verbose_unsubscribe)
+
+    def _send_mixture(self, parts: list[Any]) -> None:
+        """Send a message that has wishes among its parts, in its order.
+
+        Whatever the marks say, as with all wishes. A peer that is not there yet hears what we want
+        when it comes: for him the other parts are a message.
+        """
+        parts = [part for part in parts if not is_wish(part) or self._note(part)]
+        rest = [part for part in parts if not is_wish(part)]
+        for pipe in self._pipes:
+            if pipe.ready and parts:
+                self._put(pipe, parts if len(parts) > 1 else parts[0])
+        if rest:
+            message = rest if len(rest) > 1 else rest[0]
+            self._send_to(message, [pipe for pipe in self._pipes if not pipe.ready])
 
     def drained(self, pipe: Pipe) -> None:
         """See :meth:`Pattern.drained`."""

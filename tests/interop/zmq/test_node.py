@@ -244,6 +244,40 @@ def test_xpub_hears_of_their_subscriptions(ours: MakeOurs, node: MakeTheirs, who
     assert we.recv() == b"\x00a"
 
 
+@pytest.mark.parametrize("only_first", [False, True])
+@pytest.mark.parametrize("mine", ["XPUB", "XSUB"])
+def test_wishes_among_the_parts_of_a_message(
+    ours: MakeOurs, node: MakeTheirs, mine: str, only_first: bool
+) -> None:
+    """Both take the same for a subscription; ONLY_FIRST_SUBSCRIBE is a draft option of libzmq."""
+    we, they = ours(mine), node("XSUB" if mine == "XPUB" else "XPUB")
+    we.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, int(only_first))
+    they.set_number(int(zmq.ONLY_FIRST_SUBSCRIBE), int(only_first))
+    join(we, they, "we bind")
+    if mine == "XSUB":
+        we.wait_peers(1, timeout=TIMEOUT_MS / 1000)
+    for parts in (
+        ["\x01a", "\x01b"],
+        ["u", "\x01c", "v"],
+        ["\x00no", "tail"],
+        ["\x01d", "u"],
+        ["."],
+    ):
+        if mine == "XPUB":
+            they.send(parts)
+        else:
+            we.send_multipart([part.encode() for part in parts])
+    got: list[str] = []
+    while "." not in got:
+        got += text(we.recv_multipart()) if mine == "XPUB" else they.receive()
+    assert got == ["\x01a", "\x01b", "u", "\x01c", "v", "tail", "\x01d", "u", "."]
+    publish, hear = (we, they) if mine == "XPUB" else (they, we)
+    for prefix in ("a", "b", "c", "d"):
+        publish.send_string(prefix) if mine == "XPUB" else publish.send([prefix])
+    for prefix in ("a", "b", "d") if only_first else ("a", "b", "c", "d"):
+        assert hear.receive() == [prefix] if mine == "XPUB" else hear.recv_string() == prefix
+
+
 def test_stream(ours: MakeOurs, node: MakeTheirs) -> None:
     """Plain TCP: an empty message when the other comes and goes."""
     we, they = ours("STREAM"), node("STREAM")

@@ -8,7 +8,17 @@ import pytest
 
 from midge.patterns.errors import SocketError
 from midge.patterns.pipe import CANCEL, SUBSCRIBE
-from tests.unit.patterns.wire import Net, Wire, ZmtpWire, peer, received, sent, socket, take
+from tests.unit.patterns.wire import (
+    Net,
+    Wire,
+    ZmtpWire,
+    new_pipe,
+    peer,
+    received,
+    sent,
+    socket,
+    take,
+)
 
 # -- XPUB --------------------------------------------------------------------------------------
 
@@ -98,6 +108,97 @@ def test_an_xpub_that_was_paused_reads_on() -> None:
     pipe.paused = True
     xpub.receive()
     assert xpub.resumed == [pipe]
+
+
+#: What a message of several parts is to an XPUB: the messages that its program receives, and the
+#: prefixes that the peer has then; with ONLY_FIRST_SUBSCRIBE the same, where it is another thing.
+MIXTURES: list[tuple[list[bytes], list[object], set[bytes], list[object], set[bytes]]] = [
+    ([b"u", b"v"], [[b"u", b"v"]], set(), [[b"u", b"v"]], set()),
+    ([b"\1a", b"\1b"], [b"\1a", b"\1b"], {b"a", b"b"}, [b"\1a", b"\1b"], {b"a", b"b"}),
+    ([b"u", b"\1c"], [b"u", b"\1c"], {b"c"}, [[b"u", b"\1c"]], set()),
+    ([b"\1d", b"u"], [b"\1d", b"u"], {b"d"}, [b"\1d", b"u"], {b"d"}),
+    ([b"\1d", b"\0d"], [b"\1d", b"\0d"], set(), [b"\1d", b"\0d"], set()),
+    ([b"u", b"\0no", b"v"], [[b"u", b"v"]], set(), [[b"u", b"\0no", b"v"]], set()),
+    ([b"\0no", b"u", b"v"], [[b"u", b"v"]], set(), [[b"u", b"v"]], set()),
+    (
+        [b"u", b"w", b"\1e", b"", b"\2"],
+        [[b"u", b"w"], b"\1e", [b"", b"\2"]],
+        {b"e"},
+        [[b"u", b"w", b"\1e", b"", b"\2"]],
+        set(),
+    ),
+    (
+        [b"\1f", b"u", b"\1g"],
+        [b"\1f", b"u", b"\1g"],
+        {b"f", b"g"},
+        [b"\1f", b"u", b"\1g"],
+        {b"f", b"g"},
+    ),
+    ([b"", b"\1"], [b"", b"\1"], {b""}, [[b"", b"\1"]], set()),
+]
+
+
+#: Parts of which no message is left.
+WISHES = {b"\1a", b"\1b", b"\1d", b"\0d"}
+
+
+@pytest.mark.parametrize(("parts", "heard", "wanted", "heard_first", "wanted_first"), MIXTURES)
+@pytest.mark.parametrize("only_first", [False, True])
+def test_parts_of_a_message_that_look_like_wishes_are_wishes(
+    parts: list[bytes],
+    heard: list[object],
+    wanted: set[bytes],
+    heard_first: list[object],
+    wanted_first: set[bytes],
+    only_first: bool,
+) -> None:
+    if only_first:
+        heard, wanted = heard_first, wanted_first
+    prefixes = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b""]
+    xpub = socket("XPUB", only_first_subscribe=only_first)
+    pipe = peer(xpub)
+    xpub.deliver(pipe, [b"before", parts, [b"and", b"after"]])
+    assert received(xpub) == [b"before", *heard, [b"and", b"after"]]
+    assert {prefix for prefix in prefixes if xpub.subscriber_count(prefix)} == wanted
+    pub = socket("PUB", only_first_subscribe=only_first)
+    pipe = peer(pub)
+    pub.deliver(pipe, [b"before", parts])
+    assert {prefix for prefix in prefixes if pub.subscriber_count(prefix)} == wanted
+    assert pub.dropped == {"unwanted": 1 if set(parts) <= WISHES else 2}
+    # And from an XSUB that has the same set, the same arrives, whatever it has understood of it.
+    net = Net()
+    xsub = socket("XSUB", only_first_subscribe=only_first)
+    xpub = socket("XPUB", only_first_subscribe=only_first)
+    net.join(xsub, xpub)
+    xsub.send(parts)
+    net.run()
+    assert received(xpub) == heard
+    assert {prefix for prefix in prefixes if xpub.subscriber_count(prefix)} == wanted
+    assert xsub.topics_count() == len(wanted)
+
+
+def test_in_manual_mode_a_wish_in_a_message_is_the_programs_to_grant() -> None:
+    xpub = socket("XPUB", xpub_manual=True)
+    pipe = peer(xpub)
+    xpub.deliver(pipe, [[b"u", b"\1a"]])
+    assert xpub.receive_many(2) == [b"u", b"\1a"]
+    assert xpub.subscriber_count() == 0
+    xpub.subscribe(b"granted")
+    assert xpub.subscriber_count(b"granted") == 1
+
+
+def test_a_mixture_tells_a_peer_that_is_not_there_yet_its_messages_and_later_the_wishes() -> None:
+    xsub = socket("XSUB", send_mark=1)
+    there, absent = peer(xsub), new_pipe(xsub, connecting=True)
+    xsub.attach(absent)
+    xsub.send([b"u", b"\1a", b"\0no", b"v"])
+    xsub.send([b"\1b", b"w"])
+    assert sent(there) == [[b"u", b"\1a", b"v"], [b"\1b", b"w"]]
+    assert sent(absent) == [[b"u", b"v"]]
+    assert absent.dropped == {"full": 1}
+    absent.ready = True
+    xsub.ready(absent)
+    assert sent(absent) == [(SUBSCRIBE, b"a"), (SUBSCRIBE, b"b"), [b"u", b"v"]]
 
 
 # -- XPUB_MANUAL -------------------------------------------------------------------------------
