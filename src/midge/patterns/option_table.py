@@ -71,7 +71,7 @@ TCP_KEEPALIVE_IDLE 36 int rw -1 tcp_keepalive_idle_s -1..
 TCP_KEEPALIVE_INTVL 37 int rw -1 tcp_keepalive_interval_s -1..
     Time between probes.
 TCP_ACCEPT_FILTER 38 bytes w - tcp_accept_filter -
-    Only peers of this address are accepted; may be given more than once; nothing: everybody.
+    Only peers of this address or network are accepted; several may be given; nothing: everybody.
 IMMEDIATE 39 bool rw 0 immediate -
     Messages are queued only for peers that are connected.
 XPUB_VERBOSE 40 bool w 0 xpub_verbose 0..
@@ -174,7 +174,7 @@ BINDTODEVICE 92 str rw - bind_to_device -
     The network interface to use.
 ZAP_ENFORCE_DOMAIN 93 bool rw 0 zap_enforce_domain -2147483648..
     Peers are authenticated only where there is a domain, and refused where nobody answers.
-LOOPBACK_FASTPATH 94 bool rw 0 - -2147483648..
+LOOPBACK_FASTPATH 94 bool rw 0 loopback_fastpath -2147483648..
     Accepted, means nothing here: of Windows.
 METADATA 95 str w - metadata -
     A property that peers are told, NAME:VALUE; may be given more than once.
@@ -188,9 +188,9 @@ SOCKS_USERNAME 99 str rw - socks_username -
     For the proxy.
 SOCKS_PASSWORD 100 str rw - socks_password -
     For the proxy.
-IN_BATCH_SIZE 101 int rw 8192 - 1..
+IN_BATCH_SIZE 101 int rw 8192 in_batch_size 1..
     Accepted, means nothing here: a read takes what there is.
-OUT_BATCH_SIZE 102 int rw 8192 - 1..
+OUT_BATCH_SIZE 102 int rw 8192 out_batch_size 1..
     Accepted, means nothing here: a write takes what there is.
 WSS_KEY_PEM 103 str w - wss_key_pem -
     The key of a wss:// server.
@@ -237,3 +237,26 @@ NORM_NUM_AUTOPARITY 123 int rw 0 - -
 NORM_PUSH 124 bool rw 0 - -
     Not supported here.
 """
+
+_ROUTERS: Final = frozenset({"ROUTER", "REP"})
+_PUBLISHERS: Final = frozenset({"PUB", "XPUB"})
+#: The options that only some types of socket have, as libzmq has it; all others refuse them.
+ONLY_FOR: Final[dict[str, frozenset[str]]] = {
+    "ROUTER_MANDATORY": _ROUTERS,
+    "ROUTER_RAW": _ROUTERS,
+    "ROUTER_HANDOVER": _ROUTERS,
+    "ROUTER_NOTIFY": _ROUTERS,
+    "CONNECT_ROUTING_ID": _ROUTERS | {"STREAM"},
+    "PROBE_ROUTER": _ROUTERS | {"REQ", "DEALER"},
+    "REQ_CORRELATE": frozenset({"REQ"}),
+    "REQ_RELAXED": frozenset({"REQ"}),
+    "STREAM_NOTIFY": frozenset({"STREAM"}),
+    "XPUB_VERBOSE": _PUBLISHERS,
+    "XPUB_VERBOSER": _PUBLISHERS,
+    "XPUB_NODROP": _PUBLISHERS,
+    "XPUB_MANUAL": _PUBLISHERS,
+    "XPUB_MANUAL_LAST_VALUE": _PUBLISHERS,
+    "XPUB_WELCOME_MSG": _PUBLISHERS,
+    "ONLY_FIRST_SUBSCRIBE": _PUBLISHERS | {"XSUB"},
+    "XSUB_VERBOSE_UNSUBSCRIBE": frozenset({"XSUB"}),
+}

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from midge.limits import ZMTP_SHORT_STRING_BYTES_MAX
 from midge.patterns.errors import SocketError, invalid, not_supported
-from midge.patterns.option_table import TABLE
+from midge.patterns.networks import parse_network
+from midge.patterns.option_table import ONLY_FOR, TABLE
 from midge.zmtp import z85
 from midge.zmtp.settings import CURVE, NULL, PLAIN
 
@@ -43,6 +44,7 @@ class Option:
         default: the value when it was not set.
         attribute: of :class:`Options`; empty where there is none.
         least, most: the range of a number.
+        types: of the sockets that have it; none: all.
         meaning: in a line.
     """
 
@@ -56,6 +58,7 @@ class Option:
         "name",
         "number",
         "readable",
+        "types",
         "writable",
     )
 
@@ -73,6 +76,7 @@ class Option:
             least, most = "0", "1"
         self.least = int(least) if least not in ("", "-") else -(1 << 31)
         self.most = int(most) if most else _INT_MAX.get(kind, 0)
+        self.types: frozenset[str] = ONLY_FOR.get(name, frozenset())
         self.meaning = meaning.strip()
 
     @property
@@ -138,12 +142,14 @@ class Options:
         "hello_message",
         "hiccup_message",
         "immediate",
+        "in_batch_size",
         "invert_matching",
         "ipc_filter_gid",
         "ipc_filter_pid",
         "ipc_filter_uid",
         "ipv6",
         "linger_ms",
+        "loopback_fastpath",
         "mechanism",
         "message_bytes_max",
         "metadata",
@@ -151,6 +157,7 @@ class Options:
         "multicast_hops",
         "multicast_loop",
         "only_first_subscribe",
+        "out_batch_size",
         "plain_password",
         "plain_server",
         "plain_username",
@@ -220,12 +227,14 @@ class Options:
     hello_message: bytes
     hiccup_message: bytes
     immediate: bool
+    in_batch_size: int
     invert_matching: bool
     ipc_filter_gid: list[int]
     ipc_filter_pid: list[int]
     ipc_filter_uid: list[int]
     ipv6: bool
     linger_ms: int
+    loopback_fastpath: bool
     mechanism: str
     message_bytes_max: int
     metadata: list[tuple[str, bytes]]
@@ -233,6 +242,7 @@ class Options:
     multicast_hops: int
     multicast_loop: bool
     only_first_subscribe: bool
+    out_batch_size: int
     plain_password: str
     plain_server: bool
     plain_username: str
@@ -343,6 +353,16 @@ class Options:
             return z85.encode(value) if value else b""
         return value
 
+    def _set_tcp_accept_filter(self, value: bytes) -> None:
+        if value:
+            try:
+                parse_network(value)
+            except ValueError as error:
+                raise invalid(f"TCP_ACCEPT_FILTER: {error}") from None
+            self.tcp_accept_filter.append(value)
+        else:
+            self.tcp_accept_filter.clear()
+
     def _collect(self, option: Option, value: Any) -> None:
         collected: list[Any] = getattr(self, option.attribute)
         if value in (b"", None):
@@ -444,6 +464,7 @@ _SETTERS: Final[dict[str, Any]] = {
     "CURVE_SECRETKEY": Options._set_curve_secret,
     "CURVE_SERVERKEY": Options._set_curve_server_key,
     "METADATA": Options._set_metadata,
+    "TCP_ACCEPT_FILTER": Options._set_tcp_accept_filter,
     "XPUB_VERBOSE": Options._set_xpub_verbose,
     "XPUB_VERBOSER": Options._set_xpub_verboser,
     "XPUB_MANUAL_LAST_VALUE": Options._set_xpub_manual_last,

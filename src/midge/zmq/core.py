@@ -38,6 +38,8 @@ _CONTEXT_DEFAULTS: Final[dict[int, int]] = {
     42: 0,  # IPV6, for new sockets
     70: 1,  # BLOCKY
 }
+#: As in libzmq: what a subscriber has to say is of no use to anybody once it is closed.
+_NEVER_LINGER: Final = frozenset({"SUB", "XSUB", "DISH"})
 _READ_ONLY: Final = {ContextOption.SOCKET_LIMIT, ContextOption.MSG_T_SIZE}
 _WRITE_ONLY: Final = {
     ContextOption.THREAD_AFFINITY_CPU_ADD,
@@ -140,7 +142,7 @@ class SocketCore:
         self.context = context
         self.engine: SocketEngine = self.blocking.engine
         self.engine.options.ipv6 = bool(context.options[42])
-        if not context.options[70]:
+        if type_name in _NEVER_LINGER or not context.options[70]:
             self.engine.options.linger_ms = 0
         self.monitor: Any = None
         #: The object that has an event loop run the socket.

@@ -34,6 +34,8 @@ def set_option(core: SocketCore, number: int, value: Any) -> None:
         raise TypeError("str is not allowed here, use Socket.set_string")
     # What is not known, or cannot be set, is taken for a number, as libzmq would be given it.
     _check_type(option is None or option.kind in _NUMBERS or number == _FD, value)
+    if option is not None and option.types and core.engine.type_name not in option.types:
+        raise invalid(f"{option.name} is no option of {core.engine.type_name} sockets")
     call = core.blocking.call
     pattern = core.engine.pattern
     if number == _SUBSCRIBE:

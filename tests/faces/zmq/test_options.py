@@ -294,3 +294,77 @@ def test_a_context_has_no_more_sockets_than_it_may(bench: Bench) -> None:
         fresh(bench)
     assert refused.value.errno == errno.EMFILE
     made[0].close()
+
+
+#: Those that some types of socket have and others refuse.
+TYPED = {
+    "CONNECT_ROUTING_ID": b"x",
+    "ONLY_FIRST_SUBSCRIBE": 1,
+    "PROBE_ROUTER": 1,
+    "REQ_CORRELATE": 1,
+    "REQ_RELAXED": 1,
+    "ROUTER_HANDOVER": 1,
+    "ROUTER_MANDATORY": 1,
+    "ROUTER_RAW": 1,
+    "STREAM_NOTIFY": 0,
+    "XPUB_MANUAL": 1,
+    "XPUB_MANUAL_LAST_VALUE": 1,
+    "XPUB_NODROP": 1,
+    "XPUB_VERBOSE": 1,
+    "XPUB_VERBOSER": 1,
+    "XPUB_WELCOME_MSG": b"x",
+}
+KINDS = [
+    "PAIR",
+    "PUB",
+    "SUB",
+    "REQ",
+    "REP",
+    "DEALER",
+    "ROUTER",
+    "PULL",
+    "PUSH",
+    "XPUB",
+    "XSUB",
+    "STREAM",
+]
+
+
+@pytest.mark.peer("pyzmq")
+@pytest.mark.parametrize("name", sorted(TYPED))
+def test_an_option_of_other_types_is_refused_as_by_libzmq(name: str) -> None:
+    import zmq
+
+    import midge.zmq
+
+    def verdicts(module: Any) -> dict[str, int]:
+        found = {}
+        with module.Context() as context:
+            for kind in KINDS:
+                with context.socket(getattr(module, kind)) as made:
+                    try:
+                        made.setsockopt(getattr(module, name), TYPED[name])
+                    except module.ZMQError as error:
+                        found[kind] = error.errno
+                    else:
+                        found[kind] = 0
+        return found
+
+    ours = verdicts(midge.zmq)
+    assert ours == verdicts(zmq)
+    assert set(ours.values()) == {0, errno.EINVAL}
+
+
+def test_options_of_a_context_pass_by_the_sockets_that_do_not_have_them(bench: Bench) -> None:
+    bench.context.setsockopt(bench.zmq.ROUTER_MANDATORY, 1)
+    bench.context.setsockopt(bench.zmq.SNDHWM, 7)
+    assert fresh(bench, "PUSH").sndhwm == 7
+    router = fresh(bench, "ROUTER")
+    with pytest.raises(bench.zmq.ZMQError) as caught:
+        router.send_multipart([b"nobody", b"hello"], bench.zmq.DONTWAIT)
+    assert caught.value.errno == errno.EHOSTUNREACH
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_subscribers_do_not_linger(bench: Bench, kind: str) -> None:
+    assert fresh(bench, kind).linger == (0 if kind in ("SUB", "XSUB") else -1)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import re
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
+import midge
 from midge.patterns.errors import SocketError
+from midge.patterns.networks import admits
 from midge.patterns.options import BY_NAME, OPTIONS, Options
 from midge.zmtp.z85 import encode
 
 KEY = bytes(range(32))
+ROOMS = Path(midge.__file__).parent
 
 
 def number(name: str) -> int:
@@ -247,6 +252,62 @@ def test_lists_collect_and_nothing_empties_them() -> None:
     assert options.tcp_accept_filter == [b"127.0.0.1", b"10.0.0.0/8"]
     options.set(name, b"")
     assert options.tcp_accept_filter == []
+
+
+@pytest.mark.parametrize(
+    "value", [b"x", b"127.0.0.1/33", b"::1/129", b"localhost", b"1.2.3", b"\xff"]
+)
+def test_a_filter_that_is_no_network_is_refused(value: bytes) -> None:
+    assert error_of("TCP_ACCEPT_FILTER", value) == errno.EINVAL
+
+
+@pytest.mark.parametrize(
+    ("filters", "host", "let_in"),
+    [
+        ([], "192.0.2.1", True),
+        ([b"192.0.2.1"], "192.0.2.1", True),
+        ([b"192.0.2.1\0"], "192.0.2.1", True),
+        ([b"192.0.2.2"], "192.0.2.1", False),
+        ([b"192.0.2.2", b"192.0.0.0/16"], "192.0.2.1", True),
+        ([b"192.0.99.99/16"], "192.0.2.1", True),
+        ([b"0.0.0.0/0"], "192.0.2.1", True),
+        ([b"0.0.0.0/0"], "2001:db8::1", False),
+        ([b"::/0"], "192.0.2.1", False),
+        ([b"2001:db8::/32"], "2001:db8::1", True),
+        ([b"2001:db8::/32"], "2001:db9::1", False),
+        ([b"fe80::/10"], "fe80::1%eth0", True),
+    ],
+)
+def test_a_filter_lets_in_who_is_of_its_network(
+    filters: list[bytes], host: str, let_in: bool
+) -> None:
+    options = Options()
+    for one in filters:
+        options.set(number("TCP_ACCEPT_FILTER"), one)
+    assert admits(options.tcp_accept_filter, host) is let_in
+
+
+def test_what_is_accepted_and_means_nothing_can_be_read_again() -> None:
+    for option in OPTIONS.values():
+        if option.means_nothing and option.readable and option.writable:
+            options = Options()
+            options.set(option.number, 1)
+            assert options.get(option.number) == 1, option.name
+
+
+def test_every_option_that_has_an_effect_is_read_somewhere() -> None:
+    """An option that nobody reads would be accepted, and mean nothing, in silence."""
+    rooms = [ROOMS / room for room in ("net", "patterns", "zmq")]
+    texts = [
+        path.read_text()
+        for room in rooms
+        for path in room.rglob("*.py")
+        if path.name not in ("options.py", "option_table.py")
+    ]
+    for option in OPTIONS.values():
+        if option.attribute and option.supported and not option.means_nothing:
+            word = re.compile(rf"\b{option.attribute}\b")
+            assert any(map(word.search, texts)), f"nobody reads {option.name}"
 
 
 def test_metadata_has_a_name_of_ones_own_and_a_value() -> None:

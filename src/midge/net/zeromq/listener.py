@@ -17,6 +17,7 @@ from midge.net.zeromq import transport
 from midge.net.zeromq.addresses import endpoint_text, peer_host
 from midge.net.zeromq.reactor import Handle
 from midge.patterns import monitor
+from midge.patterns.networks import admits
 
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
@@ -120,7 +121,8 @@ class Listener:
         except OSError as error:
             return self._accept_failed(error)
         sock.setblocking(False)
-        if sock.family == socket.AF_UNIX and not self._let_in(sock):
+        host = peer_host(sock.family, name)
+        if not self._let_in(sock, host):
             sock.close()
             engine.report(monitor.ACCEPT_FAILED, errno.EACCES, self.endpoint)
             return True
@@ -129,7 +131,7 @@ class Listener:
         if sock.family != socket.AF_UNIX:
             endpoint = endpoint_text(sock.family, transport.local_name(sock), self.place)
         engine.report(monitor.ACCEPTED, sock.fileno(), endpoint)
-        engine.accepted(sock, endpoint, peer_host(sock.family, name), self)
+        engine.accepted(sock, endpoint, host, self)
         return True
 
     def _accept_failed(self, error: OSError) -> bool:
@@ -148,9 +150,11 @@ class Listener:
         self._rest = None
         self.accept_on()
 
-    def _let_in(self, sock: socket.socket) -> bool:
-        """The filters of ipc: no filter lets everybody in, else one that fits is enough."""
+    def _let_in(self, sock: socket.socket, host: str) -> bool:
+        """The filters: no filter lets everybody in, else one that fits is enough."""
         options = self.engine.options
+        if sock.family != socket.AF_UNIX:
+            return admits(options.tcp_accept_filter, host)
         filters = (options.ipc_filter_pid, options.ipc_filter_uid, options.ipc_filter_gid)
         if not any(filters):
             return True

@@ -152,6 +152,24 @@ def test_ipc_lets_in_whom_the_filters_allow(world: World, tmp_path: Path, name: 
     assert len(pull.pattern.peers()) == 1
 
 
+@pytest.mark.parametrize("transport", ["tcp", "ws"])
+@pytest.mark.parametrize(("bound", "ipv6"), [("127.0.0.1", False), ("[::1]", True), ("*", True)])
+def test_tcp_lets_in_whom_the_filters_allow(
+    world: World, transport: str, bound: str, ipv6: bool
+) -> None:
+    pull = world.socket("PULL", tcp_accept_filter=[b"192.0.2.0/24", b"2001:db8::1"], ipv6=ipv6)
+    endpoint = pull.bind(f"{transport}://{bound}:*")
+    push = world.socket("PUSH", ipv6=ipv6)
+    # An IPv4 peer of an IPv6 socket is still one of IPv4.
+    push.connect(endpoint.replace("[::]", "127.0.0.1") if bound == "*" else endpoint)
+    world.reactor.settle()
+    assert world.values("PULL", m.ACCEPT_FAILED) == [errno.EACCES]
+    assert not pull.pattern.peers()
+    pull.options.tcp_accept_filter.append(b"::1" if bound == "[::1]" else b"127.0.0.0/8")
+    world.reactor.advance(1)
+    assert len(pull.pattern.peers()) == 1
+
+
 def test_options_reach_the_system(world: World) -> None:
     pull = world.socket("PULL", receive_buffer_bytes=30_000)
     push = world.socket(
