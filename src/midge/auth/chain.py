@@ -90,6 +90,9 @@ def first_opinion(
     return outer
 
 
+_ANONYMOUS_ONLY = AnonymousOnly()
+
+
 class AuthenticatorChain:
     """Asks several authenticators; an :class:`~midge.auth.base.Authenticator` itself.
 
@@ -106,6 +109,8 @@ class AuthenticatorChain:
         """See :meth:`midge.auth.base.Authenticator.authenticate`."""
         if client.proof == CERTIFICATE:
             return ALLOWED
+        if not self.sources:
+            return _ANONYMOUS_ONLY.authenticate(client, password)
         nameless = client.username is None
 
         def conclude(said: list[str]) -> Decision:
@@ -118,8 +123,6 @@ class AuthenticatorChain:
                 "clients; 'allow_anonymous true' would let them in"
             )
 
-        if not self.sources:
-            return AnonymousOnly().authenticate(client, password)
         return first_opinion(
             [lambda one=one: one.authenticate(client, password) for one in self.sources],  # type: ignore[misc]
             conclude,

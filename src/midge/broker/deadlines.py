@@ -28,12 +28,17 @@ class Timed(Protocol):
 
 
 class Ticket:
-    """A place in the heap; see :meth:`Deadlines.cancel`."""
+    """A place in the heap; see :meth:`Deadlines.cancel`.
 
-    __slots__ = ("owner",)
+    Attributes:
+        when: where in the heap.
+    """
 
-    def __init__(self, owner: Timed) -> None:
+    __slots__ = ("owner", "when")
+
+    def __init__(self, owner: Timed, when: float) -> None:
         self.owner: Timed | None = owner
+        self.when = when
 
 
 class Deadlines:
@@ -54,9 +59,21 @@ class Deadlines:
         when = owner.next_deadline()
         if when is None:
             return None
-        ticket = Ticket(owner)
+        ticket = Ticket(owner, when)
         self._push(ticket, when)
         return ticket
+
+    def move(self, ticket: Ticket | None, owner: Timed) -> Ticket | None:
+        """The next deadline of ``owner``, who has ``ticket``, is another one; returns its ticket.
+
+        One that is later needs nothing: see above.
+        """
+        if ticket is not None and ticket.owner is not None:
+            when = owner.next_deadline()
+            if when is not None and when >= ticket.when:
+                return ticket
+            self.cancel(ticket)
+        return self.add(owner)
 
     def cancel(self, ticket: Ticket | None) -> None:
         """The owner of ``ticket`` is gone; it is let go of at once.
@@ -75,6 +92,7 @@ class Deadlines:
 
     def _push(self, ticket: Ticket, when: float) -> None:
         self._serial += 1
+        ticket.when = when
         heappush(self._heap, (when, self._serial, ticket))
 
     def next(self) -> float | None:

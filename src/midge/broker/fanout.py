@@ -117,9 +117,10 @@ class Fanout:
         """Give ``message`` to all receivers; returns what its publisher should wait for."""
         crowded: Pressure | None = None
         upgrade = self._settings.upgrade_outgoing_qos
-        made: dict[int, Delivery] = {}  # one for all who get it in the same form
+        # One for all who get it in the same form; nearly always it is the same for everybody.
         delivery: Delivery | None = None
         last_variant = -1
+        made: dict[int, Delivery] | None = None
         for subscription in receivers.subscriptions:
             if subscription.no_local and subscription.session is origin:
                 continue
@@ -128,17 +129,21 @@ class Fanout:
                 qos = message.qos
             retain = message.retain and subscription.retain_as_published
             if subscription.ids:
-                delivery = Delivery(message, qos, retain, subscription.ids)
-                last_variant = -1
+                given = Delivery(message, qos, retain, subscription.ids)
             else:
                 variant = qos | retain << 2
-                if variant != last_variant or delivery is None:
+                if delivery is None:
+                    delivery = Delivery(message, qos, retain)
+                elif variant != last_variant:
+                    if made is None:
+                        made = {last_variant: delivery}
                     delivery = made.get(variant)
                     if delivery is None:
                         made[variant] = delivery = Delivery(message, qos, retain)
-                    last_variant = variant
+                last_variant = variant
+                given = delivery
             outbox = subscription.outbox
-            outbox.deliver(delivery, now)
+            outbox.deliver(given, now)
             if outbox.crowded and not outbox.stalled:
                 crowded = outbox
         for group in receivers.groups:

@@ -322,8 +322,7 @@ class MqttLink(Link):
 
     def watch(self) -> None:
         """The deadline may have come closer: look at it anew."""
-        self.broker.deadlines.cancel(self._ticket)
-        self._ticket = self.broker.deadlines.add(self)
+        self._ticket = self.broker.deadlines.move(self._ticket, self)
 
     def endpoint(self) -> Endpoint:
         """See :meth:`Link.endpoint`."""

@@ -12,7 +12,7 @@ and then has :meth:`Connection.violate` queue the goodbye that the specification
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from midge.errors import PacketTooLarge, ProtocolError
 from midge.limits import (
@@ -69,6 +69,10 @@ _PLAIN_TYPES = (
     | 1 << p.UNSUBACK
     | 1 << p.PINGREQ
 )
+
+
+#: What is pending on all connections where nothing is; it is added to only where something is.
+_NOTHING: Final = bytearray()
 
 
 class Violation(p.Packet):
@@ -149,7 +153,7 @@ class Connection:
         self.keepalive_s = 0
         self.connect_timeout_s = connect_timeout_s
         self._aliases: InboundAliases | None = None
-        self._pending = bytearray()  # the beginning of a packet that has not come whole
+        self._pending = _NOTHING  # the beginning of a packet that has not come whole
         self._needed = 0  # how many bytes `_pending` must have before it is worth a look
         self._in_hand = 0  # QoS 1 and 2 messages received and not yet acknowledged
         self._started = now
@@ -227,7 +231,7 @@ class Connection:
         pending += data
         if len(pending) < self._needed:
             return b""
-        self._pending = bytearray()
+        self._pending = _NOTHING
         self._needed = 0
         return bytes(pending)
 

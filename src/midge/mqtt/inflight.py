@@ -62,7 +62,9 @@ class Outgoing(Generic[T]):
         packet_id = self._last_id
         while True:
             packet_id = packet_id + 1 if packet_id < PACKET_ID_MAX else 1
-            if packet_id not in self.waiting and packet_id not in self.released:
+            if packet_id not in self.waiting and not (
+                self.released and packet_id in self.released  # only with QoS 2 there are any
+            ):
                 self._last_id = packet_id
                 return packet_id
 

@@ -37,9 +37,9 @@ def write_varint(value: int) -> bytes:
     if value < 0x80:
         if value < 0:
             raise MalformedPacket(f"{value} is negative, and no variable byte integer is")
-        return bytes((value,))
+        return value.to_bytes(1, "big")
     if value < 0x4000:
-        return bytes((value & 0x7F | 0x80, value >> 7))
+        return ((value & 0x7F | 0x80) << 8 | value >> 7).to_bytes(2, "big")
     if value < 0x200000:
         return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     if value > VARINT_MAX:

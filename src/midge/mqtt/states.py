@@ -39,7 +39,9 @@ _FROM_CLIENT = _BOTH_WAYS | _bits(p.SUBSCRIBE, p.UNSUBSCRIBE, p.PINGREQ, p.DISCO
 _FROM_SERVER = _BOTH_WAYS | _bits(p.SUBACK, p.UNSUBACK, p.PINGRESP)
 
 #: What may be received in 3.1 and 3.1.1: ``ALLOWED[role][state]`` has the bit of each packet type.
-ALLOWED: Final = (
+#: (With these types, compiled code takes a table as it is. Of one whose length it knows it makes a
+#: copy each time.)
+ALLOWED: Final[tuple[tuple[int, ...], ...]] = (
     # As a client.
     (0, _bits(p.CONNACK), _FROM_SERVER, 0),
     # As a server.
@@ -54,7 +56,7 @@ DISCONNECT_REASONS: Final = (
 )
 
 #: What 5.0 allows beyond that: AUTH both ways, DISCONNECT from the server.
-ALLOWED_V5: Final = (
+ALLOWED_V5: Final[tuple[tuple[int, ...], ...]] = (
     (0, _bits(p.AUTH, p.DISCONNECT), _bits(p.AUTH, p.DISCONNECT), 0),
     (0, _bits(p.AUTH), _bits(p.AUTH), 0),
 )

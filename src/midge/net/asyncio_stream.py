@@ -11,7 +11,7 @@ import asyncio
 import os
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from midge.limits import (
     CLOSE_TIMEOUT_S,
@@ -84,9 +84,9 @@ class AsyncioStream(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A connection is there."""
         # uvloop's transports are no subclasses of asyncio's, though they have its methods.
-        stream_transport = cast("asyncio.Transport", transport)
+        stream_transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._transport = stream_transport
-        stream_transport.set_write_buffer_limits(high=TRANSPORT_BYTES_HIGH)
+        stream_transport.set_write_buffer_limits(TRANSPORT_BYTES_HIGH)
         self._handler = self._opened(self)
         if self._handler is None:
             stream_transport.abort()

@@ -200,9 +200,10 @@ class MqttServer:
         return not counts or self._comes_slowly_enough(stream)
 
     def _comes_slowly_enough(self, stream: Carrier) -> bool:
-        rates = self.connect_rates
-        rates.set_rate(self.broker.settings.connect_rate_limit)
-        if not rates.rate:
+        rate, rates = self.broker.settings.connect_rate_limit, self.connect_rates
+        if rate != rates.rate:
+            rates.set_rate(rate)
+        if not rate:
             return True
         address, now = stream.peer()[0], self.now()
         if rates.admits(address, now):

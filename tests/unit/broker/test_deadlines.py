@@ -49,6 +49,30 @@ def test_a_deadline_that_moved_is_asked_for_again() -> None:
     assert owner.ticked == [8.0]
 
 
+def test_a_deadline_that_came_closer_is_met_and_one_that_went_away_takes_no_second_place() -> None:
+    deadlines = Deadlines()
+    owner = Owner(5.0)
+    ticket = deadlines.add(owner)
+    owner.deadlines = [90.0]
+    assert deadlines.move(ticket, owner) is ticket
+    assert len(deadlines) == 1
+    owner.deadlines = [3.0, 7.0]
+    closer = deadlines.move(ticket, owner)
+    assert deadlines.next() == 3.0
+    deadlines.tick(3.0)
+    assert owner.ticked == [3.0]
+    deadlines.tick(5.0)  # the place that was left
+    assert owner.ticked == [3.0]
+    assert deadlines.next() == 7.0
+    assert deadlines.move(closer, owner) is closer
+    deadlines.tick(7.0)
+    assert owner.ticked == [3.0, 7.0]
+    assert len(deadlines) == 0
+    owner.deadlines = [9.0]
+    assert deadlines.move(closer, owner) is not closer  # it had left the heap
+    assert deadlines.next() == 9.0
+
+
 def test_an_owner_that_is_never_satisfied_does_not_hold_up_the_others() -> None:
     class Greedy(Owner):
         def tick(self, now: float) -> None:

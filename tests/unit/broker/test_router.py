@@ -50,6 +50,33 @@ def test_sessions_that_ended_are_garbage() -> None:
     assert [canary() for canary in canaries] == [None] * 5
 
 
+def test_all_who_get_a_message_in_one_form_share_it_whoever_comes_between_them() -> None:
+    world = World()
+    publisher = world.connect("publisher", version=5)
+    forms = [(1, 0), (0, 0), (1, 7), (2, 0), (1, 0), (0, 0), (1, 8), (2, 0), (1, 0)]
+    clients = []
+    for number, (qos, identifier) in enumerate(forms):
+        client = world.connect(f"c{number}", version=5)
+        assert client.subscribe("t", qos, identifier=identifier).reasons == [qos]
+        clients.append(client)
+    publisher.publish("t", b"x", qos=2)
+    held: dict[tuple[int, int], set[int]] = {}
+    for client, form in zip(clients, forms, strict=True):
+        assert client.link.session is not None
+        for delivery in client.link.session.outbox.outgoing.waiting.values():
+            held.setdefault(form, set()).add(id(delivery))
+        (message,) = client.messages()
+        assert (message.qos, message.payload) == (form[0], b"x")
+        ids = [] if message.properties is None else message.properties.subscription_ids
+        assert ids == [form[1]] * bool(form[1])
+    assert {form: len(ones) for form, ones in held.items()} == {
+        (1, 0): 1,
+        (2, 0): 1,
+        (1, 7): 1,
+        (1, 8): 1,
+    }
+
+
 def test_a_client_that_comes_back_speaking_otherwise_is_spoken_to_so() -> None:
     world = World()
     publisher = world.connect("publisher", version=4)
