@@ -125,13 +125,13 @@ class Stores(RuleBasedStateMachine):
     def publish(self, data: st.DataObject, payload: bytes, retain: bool) -> None:
         """One message for some sessions, retained or not."""
         properties = Properties.of(content_type="x", user_property=[("k", "v")])
-        message = Message("tö", payload, 1, retain, properties, 99.0, "origin")
+        message = Message("tö", payload, 2, retain, properties, 99.0, "origin")
         if retain:
             self.journal.retain(message, self.retained.get(message.topic))
             self.retained[message.topic] = message
         receivers = data.draw(st.lists(st.sampled_from(self.sessions), unique=True))
         for key in receivers:
-            seq = self.journal.queue(key, message, 1, retain, (1, 2))
+            seq = self.journal.queue(key, message, 2, retain, (1, 2))
             self.waiting[seq] = key, message.stored, QUEUED
 
     @rule()
