@@ -88,7 +88,7 @@ class Failures:
         for name, content in disk.after_failure(how, self.chance).items():
             if not name.endswith("said"):
                 (self.directory / Path(name).name).write_bytes(content)
-        with mock.patch("midge.store.sqlite.database.STORE_QUEUE_PAGE_BYTES", sys.maxsize):
+        with mock.patch("midge.store.sqlite.reading.STORE_QUEUE_PAGE_BYTES", sys.maxsize):
             store, contents, lines = open_store(
                 str(self.directory / "midge.db"), "off", "now", ALL_OF_IT
             )

@@ -380,7 +380,7 @@ def test_large_messages_of_a_client_that_is_away_are_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("midge.broker.durable_outbox.STORE_QUEUE_PAGE_BYTES", 100_000)
-    monkeypatch.setattr("midge.store.sqlite.database.STORE_QUEUE_PAGE_BYTES", 100_000)
+    monkeypatch.setattr("midge.store.sqlite.reading.STORE_QUEUE_PAGE_BYTES", 100_000)
     path = str(tmp_path / "midge.db")
     world = World(store=SqliteStore(path, "off"))
     away = lasting(world, "away")

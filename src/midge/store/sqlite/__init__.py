@@ -1,5 +1,6 @@
 """The store in a file of SQLite.
 
-`schema` says what the tables are, `database` opens, reads and writes them, `salvage` saves what can
-be read of a damaged file, `upkeep` is what `midge store` does.
+`schema` says what the tables are, `database` opens and commits, `batch` is what it writes and
+`reading` what it reads, `salvage` saves what can be read of a damaged file, `upkeep` is what
+`midge store` does.
 """

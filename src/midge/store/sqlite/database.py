@@ -15,52 +15,28 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from midge.limits import (
     STORE_CACHE_BYTES,
     STORE_PAGE_BYTES,
-    STORE_QUEUE_PAGE_BYTES,
-    STORE_SLICE_BYTES,
     STORE_SLICE_ROWS,
     STORE_WAL_BYTES,
 )
-from midge.store.base import (
-    QUEUED,
-    Contents,
-    DeliveryRow,
-    MessageRow,
-    StoreError,
-)
-from midge.store.sqlite import rows, schema
+from midge.store.base import Contents, DeliveryRow, MessageRow, StoreError
+from midge.store.sqlite import schema
+from midge.store.sqlite.batch import slices, statements, sweep
 from midge.store.sqlite.place import Place
-from midge.store.sqlite.rows import COLUMNS
+from midge.store.sqlite.reading import read_contents, read_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from midge.store.journal import Changes
     from midge.store.sqlite.lock import StoreLock
 
-    Row = Sequence[object]
-    Reading = Callable[[tuple[object, ...]], tuple[DeliveryRow, MessageRow | None] | None]
-
 #: What ``persistence_sync`` may be, and what SQLite calls it.
 SYNCS: Final = {"full": "FULL", "normal": "NORMAL", "off": "OFF"}
-
-_MESSAGE_COLUMNS: Final = (
-    "m.id, m.topic, m.payload, m.qos, m.retain, m.properties, m.expires_at, m.origin"
-)
-_DELIVERY_COLUMNS: Final = (
-    "d.session, d.seq, d.message, d.qos, d.retain, d.ids, d.packet_id, d.state,"
-    " d.priority, d.ready_at"
-)
-_PAGE: Final = (
-    f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
-    " LEFT JOIN message m ON m.id = d.message"
-    " WHERE d.session = ? AND d.seq > ? AND d.state = ? ORDER BY d.seq LIMIT ?"
-)
 
 #: Errors that say nothing about the file itself. (Read-only does: we have opened it for writing
 #: before, so it can only be its header that says so.)
@@ -73,15 +49,6 @@ _ENVIRONMENT: Final = {
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_PERM,
 }
-_INSERT: Final = {
-    table: f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * count)})"
-    for table, count in COLUMNS.items()
-}
-
-
-def insert_into(table: str) -> str:
-    """The statement that puts a row into a table, in place of one with the same key."""
-    return _INSERT[table]
 
 
 class DamagedStore(StoreError):
@@ -158,10 +125,9 @@ class SqliteStore:
                 writer.execute("BEGIN IMMEDIATE")
                 self._open = True
             for statement, values in statements(changes):
-                by_size = statement is _INSERT["message"]
-                for part in _by_size(values) if by_size else _by_number(values):
+                for part, weight in slices(statement, values):
                     writer.executemany(statement, part)
-                    written += STORE_SLICE_ROWS if by_size else len(part)
+                    written += weight
                     if written >= STORE_SLICE_ROWS:
                         yield
                         written = 0
@@ -248,34 +214,16 @@ class SqliteStore:
         self, session: int, after: int, limit: int
     ) -> list[tuple[DeliveryRow, MessageRow | None]]:
         """See :meth:`midge.store.base.Store.page`."""
-        where = session, after, QUEUED, limit
         try:
-            try:
-                found = self._reader.execute(_PAGE, where)
-                return list(_joined(found, STORE_QUEUE_PAGE_BYTES))
-            except (TypeError, ValueError, sqlite3.OperationalError):
-                # Of the last, a text that is none; for anything else this fails in the same way.
-                self._reader.text_factory = decoded
-                found = self._reader.execute(_PAGE, where)
-                return list(_joined(found, STORE_QUEUE_PAGE_BYTES, _around_damage))
+            return read_page(self._reader, session, after, limit)
         except sqlite3.Error as error:
             raise _failure(self.path, "read", error) from error
-        finally:
-            self._reader.text_factory = str
 
 
 def _connect(path: str) -> sqlite3.Connection:
     # It may be that somebody looks into the file while it is opened: for that long it is waited.
     # No implicit transactions; used by two threads, but never by both at a time.
     return sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
-
-
-def decoded(raw: bytes) -> str | bytes:
-    """A text of the file; what is none any more is given as bytes, which no row may have there."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
 
 
 def _failure(path: str, what: str, error: sqlite3.Error) -> StoreError:
@@ -324,233 +272,3 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
     connection.execute("COMMIT")
-
-
-# -- one batch ------------------------------------------------------------------------------------
-
-
-def _by_number(values: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows a slice at a time; of a large batch a list of all would take too long to make."""
-    rest = iter(values)
-    while part := list(islice(rest, STORE_SLICE_ROWS)):
-        yield part
-
-
-def _by_size(messages: Iterable[Row]) -> Iterator[list[Row]]:
-    """Messages a slice at a time, and large ones fewer: they are copied, and may fill the cache."""
-    part: list[Row] = []
-    size = 0
-    for row in messages:
-        part.append(row)
-        payload = row[2]
-        assert isinstance(payload, bytes)
-        size += len(payload)
-        if size >= STORE_SLICE_BYTES or len(part) == STORE_SLICE_ROWS:
-            yield part
-            part = []
-            size = 0
-    if part:
-        yield part
-
-
-def statements(changes: Changes) -> Iterator[tuple[str, Iterable[Row]]]:
-    """What writes a batch, with the rows of each statement, in the order in which it must go."""
-    new = changes.messages
-    references = changes.references
-    yield _INSERT["message"], ((*row, references[number]) for number, row in new.items())
-    yield _INSERT["delivery"], changes.deliveries.values()
-    yield (
-        "UPDATE delivery SET packet_id = ?, state = ? WHERE session = ? AND seq = ?",
-        ((*state, *about) for about, state in changes.states.items()),
-    )
-    yield "DELETE FROM delivery WHERE session = ? AND seq = ?", changes.done
-    yield from _session_statements(changes)
-    incoming = changes.incoming.items()
-    yield _INSERT["incoming"], (taken for taken, there in incoming if there)
-    yield (
-        "DELETE FROM incoming WHERE session = ? AND packet_id = ?",
-        (taken for taken, there in incoming if not there),
-    )
-    retained = changes.retained.items()
-    yield _INSERT["retained"], ((topic, number) for topic, number in retained if number is not None)
-    yield (
-        "DELETE FROM retained WHERE topic = ?",
-        ((topic,) for topic, number in retained if number is None),
-    )
-    yield (
-        "UPDATE message SET refs = refs + ? WHERE id = ?",
-        ((by, number) for number, by in references.items() if number not in new),
-    )
-    yield (
-        "DELETE FROM message WHERE id = ? AND refs <= 0",
-        ((number,) for number, by in references.items() if by < 0),
-    )
-    counters = zip(("session", "message", "seq"), changes.counters, strict=True)
-    yield _INSERT["counter"], counters
-
-
-def _session_statements(
-    changes: Changes,
-) -> Iterator[tuple[str, Iterable[Row]]]:
-    queues = changes.queues
-    yield "DELETE FROM queue WHERE key = ?", ((key,) for key, row in queues.items() if row is None)
-    yield _INSERT["queue"], (row for row in queues.values() if row is not None)
-    yield (
-        "UPDATE queue SET given = max(given, ?) WHERE key = ?",
-        ((seq, key) for key, seq in changes.given.items()),
-    )
-    ended = [(key,) for key, row in changes.sessions.items() if row is None]
-    yield "DELETE FROM session WHERE key = ?", ended
-    yield _INSERT["doomed"], ended
-    yield _INSERT["session"], (row for row in changes.sessions.values() if row is not None)
-    yield (
-        "DELETE FROM subscription WHERE session = ? AND filter = ?",
-        (about for about, row in changes.subscriptions.items() if row is None),
-    )
-    yield (
-        _INSERT["subscription"],
-        (row for row in changes.subscriptions.values() if row is not None),
-    )
-
-
-def sweep(writer: sqlite3.Connection, limit: int) -> int:
-    """Remove up to ``limit`` rows of a session that ended; returns how many."""
-    row = writer.execute("SELECT session FROM doomed LIMIT 1").fetchone()
-    if row is None:
-        return 0
-    session: int = row[0]
-    found = writer.execute(
-        "SELECT seq, message FROM delivery WHERE session = ? LIMIT ?", (session, limit)
-    ).fetchall()
-    writer.executemany(
-        "DELETE FROM delivery WHERE session = ? AND seq = ?", [(session, seq) for seq, _ in found]
-    )
-    messages = [(message,) for _, message in found]
-    writer.executemany("UPDATE message SET refs = refs - 1 WHERE id = ?", messages)
-    writer.executemany("DELETE FROM message WHERE id = ? AND refs <= 0", messages)
-    count = len(found)
-    for table, column in (("subscription", "filter"), ("incoming", "packet_id")):
-        if count < limit:
-            rows_of_it = f"SELECT {column} FROM {table} WHERE session = ?1 LIMIT ?2"
-            count += writer.execute(
-                f"DELETE FROM {table} WHERE session = ?1 AND {column} IN ({rows_of_it})",
-                (session, limit - count),
-            ).rowcount
-    if count < limit:
-        writer.execute("DELETE FROM doomed WHERE session = ?", (session,))
-    return count
-
-
-# -- deliveries -----------------------------------------------------------------------------------
-
-
-def _strictly(row: tuple[object, ...]) -> tuple[DeliveryRow, MessageRow | None]:
-    """A delivery with its message; a damaged one is an error."""
-    return rows.delivery(row[:10]), None if row[10] is None else rows.message(row[10:])
-
-
-def _around_damage(row: tuple[object, ...]) -> tuple[DeliveryRow, MessageRow | None] | None:
-    """The same without an error: a delivery without its message, or nothing at all."""
-    session, seq, message = row[:3]
-    if not (isinstance(session, int) and isinstance(seq, int)):
-        return None
-    try:
-        return _strictly(row)
-    except (TypeError, ValueError):
-        number = message if isinstance(message, int) else 0
-        return DeliveryRow(session, seq, number, 0, False, "", 0, QUEUED), None
-
-
-# -- the whole ------------------------------------------------------------------------------------
-
-
-def read_contents(reader: sqlite3.Connection, page: int) -> Contents:
-    """All of a store but what is behind the first page of each queue."""
-    contents = Contents()
-    for row in reader.execute("SELECT * FROM session ORDER BY key"):
-        contents.sessions.append(rows.session(row))
-    for row in reader.execute("SELECT * FROM subscription ORDER BY session, filter"):
-        contents.subscriptions.append(rows.subscription(row))
-    contents.incoming = [rows.incoming(row) for row in reader.execute("SELECT * FROM incoming")]
-    contents.retained = dict(
-        rows.retained(row) for row in reader.execute("SELECT topic, message FROM retained")
-    )
-    _read_messages(reader, contents, "JOIN retained r ON r.message = m.id", ())
-    for row in reader.execute("SELECT * FROM queue ORDER BY key"):
-        contents.queues.append(rows.queue(row))
-    keys = [session.key for session in contents.sessions]
-    for key in keys + [queue.key for queue in contents.queues]:
-        _read_deliveries(reader, contents, key, page)
-    _read_counters(reader, contents)
-    return contents
-
-
-def _read_counters(reader: sqlite3.Connection, contents: Contents) -> None:
-    """The numbers that are next; one that is taken would put a row in the place of another.
-
-    Raises:
-        ValueError: one is.
-    """
-    found = dict(rows.counter(row) for row in reader.execute("SELECT name, value FROM counter"))
-    contents.next_session = found.get("session", 1)
-    contents.next_message = found.get("message", 1)
-    contents.next_seq = found.get("seq", 1)
-    last_message = reader.execute("SELECT max(id) FROM message").fetchone()[0]
-    keys = [session.key for session in contents.sessions]
-    keys += [queue.key for queue in contents.queues]
-    if (
-        contents.next_message <= (last_message or 0)
-        or contents.next_session <= max(keys, default=0)
-        or contents.next_seq <= max((row.seq for row in contents.deliveries), default=0)
-    ):
-        raise ValueError("a number is to be given that is taken")
-    if len(set(keys)) < len(keys):
-        raise ValueError("a queue has the number of a session")
-
-
-def _read_messages(
-    reader: sqlite3.Connection, contents: Contents, which: str, values: Iterable[int]
-) -> None:
-    for row in reader.execute(f"SELECT {_MESSAGE_COLUMNS} FROM message m {which}", tuple(values)):
-        contents.messages[row[0]] = rows.message(row)
-
-
-def _read_deliveries(
-    reader: sqlite3.Connection, contents: Contents, session: int, page: int
-) -> None:
-    count, size = reader.execute(
-        "SELECT count(*), total(length(CAST(m.topic AS BLOB)) + length(m.payload))"
-        " FROM delivery d LEFT JOIN message m ON m.id = d.message"
-        " WHERE d.session = ? AND d.state = ?",
-        (session, QUEUED),
-    ).fetchone()
-    if count:
-        contents.queued[session] = int(count), int(size)
-    for which, limit in ((f"d.state <> {QUEUED}", -1), (f"d.state = {QUEUED}", page)):
-        found = reader.execute(
-            f"SELECT {_DELIVERY_COLUMNS}, {_MESSAGE_COLUMNS} FROM delivery d"
-            " LEFT JOIN message m ON m.id = d.message"
-            f" WHERE d.session = ? AND {which} ORDER BY d.seq LIMIT ?",
-            (session, limit),
-        )
-        for delivery, message in _joined(found, None if limit < 0 else STORE_QUEUE_PAGE_BYTES):
-            contents.deliveries.append(delivery)
-            if message is not None:
-                contents.messages[message.id] = message
-
-
-def _joined(
-    found: Iterable[tuple[object, ...]], bytes_max: int | None, read: Reading = _strictly
-) -> Iterator[tuple[DeliveryRow, MessageRow | None]]:
-    """Deliveries with their messages, up to the one that fills ``bytes_max``."""
-    size = 0
-    for row in found:
-        pair = read(row)
-        if pair is None:
-            continue
-        yield pair
-        message = pair[1]
-        if message is not None:
-            size += len(message.payload)
-            if bytes_max is not None and size >= bytes_max:
-                return

@@ -16,14 +16,10 @@ from typing import Final
 
 from midge.store.base import Contents, StoreError
 from midge.store.sqlite import schema
-from midge.store.sqlite.database import (
-    DamagedStore,
-    SqliteStore,
-    decoded,
-    insert_into,
-    prepare,
-)
+from midge.store.sqlite.batch import insert_into
+from midge.store.sqlite.database import DamagedStore, SqliteStore, prepare
 from midge.store.sqlite.lock import StoreLock
+from midge.store.sqlite.reading import decoded
 from midge.store.sqlite.rows import fitted, is_sound
 
 #: Tables by what numbers their rows; the others have keys of several columns.

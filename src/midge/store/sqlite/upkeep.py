@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from midge.store.base import StoreError
 from midge.store.sqlite import schema
-from midge.store.sqlite.database import insert_into, prepare
+from midge.store.sqlite.batch import insert_into
+from midge.store.sqlite.database import prepare
 from midge.store.sqlite.lock import StoreLock
 from midge.store.sqlite.rows import fitted, is_sound
 from midge.store.sqlite.salvage import mend
