@@ -258,8 +258,11 @@ ZMQ_WRITE_PIECES: Final = 512
 ZMQ_DISCARD_BYTES: Final = 1_048_576
 #: Peers that one turn accepts from one endpoint.
 ZMQ_ACCEPTS_PER_TURN: Final = 64
-#: Accepted peers of one socket that may be in their handshake; more wait in the backlog.
+#: Accepted peers of one socket that may be in their handshake; the oldest makes room for the next.
 ZMQ_HANDSHAKES_MAX: Final = 1024
+#: How long a peer has for its handshake whatever others want; meanwhile they wait in the backlog.
+#: Enough for a peer on the other side of the earth, and little to wait for behind silent ones.
+ZMQ_HANDSHAKE_SURE_S: Final = 1.0
 #: How long a listener rests when the process is out of descriptors.
 ZMQ_ACCEPT_PAUSE_S: Final = 0.5
 #: Queues of a broker, those that were made for dead letters included.

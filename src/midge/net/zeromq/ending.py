@@ -39,8 +39,7 @@ class Ending:
         engine.flush()
         for wire in list(engine.wires):
             if not wire.ready and wire.connector is None:
-                wire.close()  # nothing can be queued for a peer that is not in yet
-                engine.wires.discard(wire)
+                engine.drop(wire)  # nothing can be queued for a peer that is not in yet
             elif wire.ready:
                 wire.hold()  # (One that is not must still hear the rest of the handshake.)
         if linger_ms > 0:

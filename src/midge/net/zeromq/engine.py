@@ -19,11 +19,12 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from midge.limits import ZMQ_BATCH_SENDS, ZMQ_HANDSHAKES_MAX
+from midge.limits import ZMQ_BATCH_SENDS
 from midge.net.zeromq.connector import Connector
 from midge.net.zeromq.context import EngineContext
 from midge.net.zeromq.ending import Ending
 from midge.net.zeromq.endpoints import Endpoints
+from midge.net.zeromq.handshakes import Handshakes
 from midge.net.zeromq.inproc import InprocWire
 from midge.net.zeromq.inproc_ends import InprocEnds
 from midge.net.zeromq.listener import Listener
@@ -65,7 +66,7 @@ class SocketEngine:
         last_endpoint: of the last bind or connect.
         wires: connections, in handshake or ready, and endpoints of udp.
         inproc: those who need no wire.
-        handshakes: accepted peers that are not ready yet.
+        shaking: accepted peers that are not ready yet.
         on_change: called after a turn that may have made the socket readable or writable.
         on_monitor: called with event, value and endpoint.
         closed: there is nothing left of it.
@@ -79,7 +80,6 @@ class SocketEngine:
         "closed",
         "context",
         "endpoints",
-        "handshakes",
         "inproc",
         "last_endpoint",
         "on_change",
@@ -87,6 +87,7 @@ class SocketEngine:
         "options",
         "pattern",
         "reactor",
+        "shaking",
         "type_name",
         "wires",
     )
@@ -104,12 +105,12 @@ class SocketEngine:
         self.options = Options() if options is None else options
         self.pattern: Pattern = create(type_name, self.options, context.random)
         self.last_endpoint = ""
-        self.handshakes = 0
         self.on_change: Callable[[], None] | None = None
         self.on_monitor: Callable[[int, int, str], None] | None = None
         self.closed = False
         self.endpoints = Endpoints(self)
         self.inproc = InprocEnds(self)
+        self.shaking = Handshakes(self)
         self.wires: set[StreamWire] = set()
         self._ending: Ending | None = None  # it has been closed
         self._zap: ZapClient | None = None
@@ -304,8 +305,9 @@ class SocketEngine:
 
     def accepted(self, sock: socket.socket, endpoint: str, address: str, by: Listener) -> None:
         """A listener has a new peer."""
-        self.handshakes += 1
-        self._start(by.wires.make(sock, endpoint, address, None))
+        wire = by.wires.make(sock, endpoint, address, None)
+        self.shaking.begin(wire)
+        self._start(wire)
 
     def connected(
         self, sock: socket.socket, endpoint: str, address: str, by: Connector
@@ -325,7 +327,7 @@ class SocketEngine:
         self.report(monitor.HANDSHAKE_SUCCEEDED, 0, wire.endpoint)
         pipe = wire.pipe
         if connector is None or pipe is None:
-            self._handshake_over()
+            self.shaking.over(wire)
             pipe = wire.pipe = self.new_pipe(wire.endpoint, False)
             fresh = True
         else:
@@ -355,11 +357,6 @@ class SocketEngine:
             self.pattern.attach(pipe)
         self.pattern.ready(pipe)
 
-    def _handshake_over(self) -> None:
-        self.handshakes -= 1
-        if self.handshakes == ZMQ_HANDSHAKES_MAX - 1:
-            self.endpoints.accept_on()
-
     def wire_failed(self, wire: StreamWire, event: ev.HandshakeFailed) -> None:
         """The handshake has failed, and the wire is closed."""
         self.report(_FAILED[event.kind], event.code, wire.endpoint)
@@ -374,7 +371,7 @@ class SocketEngine:
         connector = wire.connector
         pipe = wire.pipe
         if pipe is None:
-            self._handshake_over()
+            self.shaking.over(wire)
             return
         pipe.owner = None
         if wire.finishing:
@@ -404,6 +401,7 @@ class SocketEngine:
         """Close a connection, whatever is queued for it."""
         wire.close()
         self.wires.discard(wire)
+        self.shaking.over(wire)
         self.report(monitor.DISCONNECTED, wire.fd, wire.endpoint)
 
     def _refuse(self) -> None:

@@ -1,8 +1,8 @@
 """A bound endpoint of tcp, ipc, ws or wss: accepts peers and hands them to the engine.
 
-Storms are bounded: so many peers are taken per turn, and while too many of the engine's peers are
-in their handshake none at all; the kernel's backlog holds the rest. When the process is out of
-descriptors the listener rests for a moment, instead of spinning.
+Storms are bounded: so many peers are taken per turn, and while too many of the engine's peers have
+just begun their handshake none at all; the kernel's backlog holds the rest. When the process is out
+of descriptors the listener rests for a moment, instead of spinning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from midge.limits import ZMQ_ACCEPT_PAUSE_S, ZMQ_ACCEPTS_PER_TURN, ZMQ_HANDSHAKES_MAX
+from midge.limits import ZMQ_ACCEPT_PAUSE_S, ZMQ_ACCEPTS_PER_TURN
 from midge.net.zeromq import transport
 from midge.net.zeromq.addresses import endpoint_text, peer_host
 from midge.net.zeromq.reactor import Handle
@@ -40,6 +40,7 @@ class Listener:
 
     __slots__ = (
         "_accepting",
+        "_crowded",
         "_fresh",
         "_given",
         "_inode",
@@ -85,7 +86,8 @@ class Listener:
         )
         self.closed = False
         self._accepting = False
-        self._rest: Handle | None = None
+        self._rest: Handle | None = None  # until there may be descriptors again
+        self._crowded: Handle | None = None  # until there may be room for a handshake
 
     def start(self) -> None:
         """Accept from now on."""
@@ -94,6 +96,9 @@ class Listener:
 
     def accept_on(self) -> None:
         """Accept again, after a pause."""
+        if self._crowded is not None:
+            self._crowded.cancel()
+            self._crowded = None
         if not self._accepting and not self.closed and self._rest is None:
             self._accepting = True
             self.engine.reactor.add_reader(self.sock.fileno(), self._acceptable)
@@ -111,8 +116,11 @@ class Listener:
 
     def _accept_one(self) -> bool:
         engine = self.engine
-        if engine.handshakes >= ZMQ_HANDSHAKES_MAX:
-            self._pause()  # the engine calls accept_on() when there are fewer
+        when = engine.shaking.full_until()
+        if when:
+            self._pause()  # accept_on() is called, too, as soon as there are fewer
+            if self._crowded is None:
+                self._crowded = engine.reactor.call_at(when, self.accept_on)
             return False
         try:
             sock, name = self.sock.accept()
@@ -172,6 +180,8 @@ class Listener:
         self._pause()
         if self._rest is not None:
             self._rest.cancel()
+        if self._crowded is not None:
+            self._crowded.cancel()
         fd = self.sock.fileno()
         self.sock.close()
         if self._path and not self._given and self._is_ours():

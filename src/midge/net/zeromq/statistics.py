@@ -6,6 +6,7 @@
     bound           endpoints that it listens at
     connecting      endpoints that it connects to: attempts, connections, connected
     handshakes      accepted peers that are not ready yet
+    cut_short       such that had to make room for others
     sent, received  messages, of the peers that are there now
     dropped         messages by cause, of all peers there ever were (midge.patterns)
     peers           one entry a peer: endpoint, address, socket_type, identity, user_id, ready,
@@ -37,7 +38,8 @@ def engine_stats(engine: SocketEngine) -> dict[str, Any]:
             }
             for one in engine.endpoints.connectors
         ],
-        "handshakes": engine.handshakes,
+        "handshakes": engine.shaking.count,
+        "cut_short": engine.shaking.cut_short,
         "sent": sum(pipe.sent for pipe in pipes),
         "received": sum(pipe.received for pipe in pipes),
         "dropped": dict(engine.pattern.dropped),

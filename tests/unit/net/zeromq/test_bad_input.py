@@ -77,7 +77,7 @@ def test_any_bytes_end_the_peer_or_are_a_message(
             while engine.receive() is not None:
                 pass
         world.reactor.settle(2)
-        assert engine.handshakes == 0
+        assert engine.shaking.count == 0
         assert not engine.wires
         # Others are still served.
         friend = world.socket({"PULL": "PUSH", "XPUB": "SUB"}.get(type_name, "DEALER"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 
 import pytest
 
-from midge.limits import ZMQ_ACCEPT_PAUSE_S
+from midge.limits import ZMQ_ACCEPT_PAUSE_S, ZMQ_HANDSHAKE_SURE_S
 from midge.net.zeromq import transport
 from midge.patterns import monitor as m
 from midge.patterns.errors import SocketError
@@ -174,11 +175,11 @@ def test_a_peer_that_says_nothing_is_given_up_on_after_the_handshake_interval(
     port = int(endpoint.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as silent:
         world.reactor.settle()
-        assert pull.handshakes == 1
+        assert pull.shaking.count == 1
         world.reactor.advance(0.4)
-        assert pull.handshakes == 1
+        assert pull.shaking.count == 1
         world.reactor.advance(0.2)
-        assert pull.handshakes == 0
+        assert pull.shaking.count == 0
         silent.settimeout(5)
         while silent.recv(100):
             pass
@@ -232,8 +233,7 @@ def test_without_descriptors_a_listener_rests_and_then_goes_on(
 
 
 def test_a_storm_of_handshakes_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("midge.net.zeromq.listener.ZMQ_HANDSHAKES_MAX", 3)
-    monkeypatch.setattr("midge.net.zeromq.engine.ZMQ_HANDSHAKES_MAX", 3)
+    monkeypatch.setattr("midge.net.zeromq.handshakes.ZMQ_HANDSHAKES_MAX", 3)
     pull = world.socket("PULL", handshake_ms=1000)
     endpoint = pull.bind("tcp://127.0.0.1:*")
     port = int(endpoint.rpartition(":")[2])
@@ -241,12 +241,58 @@ def test_a_storm_of_handshakes_is_bounded(world: World, monkeypatch: pytest.Monk
     push = world.socket("PUSH")
     push.connect(endpoint)
     world.reactor.settle()
-    assert pull.handshakes == 3
+    assert pull.shaking.count == 3
     for stranger in strangers:
         stranger.close()
     world.reactor.settle()
     assert m.HANDSHAKE_SUCCEEDED in world.events("PULL")
-    assert pull.handshakes == 0
+    assert pull.stats()["handshakes"] == pull.stats()["cut_short"] == 0
+
+
+def test_silent_peers_keep_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("midge.net.zeromq.handshakes.ZMQ_HANDSHAKES_MAX", 3)
+    pull = world.socket("PULL", handshake_ms=0)
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    port = int(endpoint.rpartition(":")[2])
+    strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+    world.reactor.settle()
+    world.reactor.advance(ZMQ_HANDSHAKE_SURE_S / 2)
+    late = socket.create_connection(("127.0.0.1", port))
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    push.send(b"let in")
+    world.reactor.settle()
+    assert pull.receive() is None, "each has a moment for its handshake"
+    world.reactor.advance(ZMQ_HANDSHAKE_SURE_S)
+    assert pull.receive() == b"let in"
+    assert world.values("PULL", m.HANDSHAKE_FAILED_NO_DETAIL) == [errno.ETIMEDOUT] * 2
+    assert len(world.values("PULL", m.DISCONNECTED)) == 2
+    assert pull.stats()["cut_short"] == 2
+    assert pull.stats()["handshakes"] == 2
+    for stranger, open_still in zip(strangers, (False, False, True), strict=True):
+        stranger.settimeout(0)
+        stranger.recv(64)  # our greeting
+        with contextlib.nullcontext() if not open_still else pytest.raises(BlockingIOError):
+            assert stranger.recv(64) == b"", "the oldest go first"
+        stranger.close()
+    late.close()
+
+
+def test_an_unbind_among_silent_peers_leaves_no_timer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("midge.net.zeromq.handshakes.ZMQ_HANDSHAKES_MAX", 1)
+    pull = world.socket("PULL", handshake_ms=0)
+    endpoint = pull.bind("tcp://127.0.0.1:*")
+    port = int(endpoint.rpartition(":")[2])
+    strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+    world.reactor.settle()
+    pull.unbind(endpoint)
+    assert world.reactor.watched == 1, "the one that was accepted"
+    for stranger in strangers:
+        stranger.close()
+    world.reactor.settle()
+    assert world.reactor.watched == 0
 
 
 def test_a_connect_that_takes_too_long_is_begun_anew(

@@ -219,7 +219,7 @@ def other_mechanism(raw: Raw) -> None:
 def test_who_asks_for_something_else_is_dropped(bound: Bound, begin: Callable[[Raw], None]) -> None:
     begin(bound.stranger())
     assert bound.until(monitor.HANDSHAKE_FAILED_PROTOCOL) == WS_UNSPECIFIED
-    assert bound.pull.engine.handshakes == 0
+    assert bound.pull.engine.shaking.count == 0
     bound.still_works()
 
 
@@ -269,7 +269,7 @@ def test_a_handshake_has_its_time(blocking: Make, sockets: list[socket.socket]) 
     bound = Bound(blocking, sockets, handshake_ms=20)
     bound.stranger()
     bound.until(monitor.HANDSHAKE_FAILED_NO_DETAIL)
-    assert bound.pull.engine.handshakes == 0
+    assert bound.pull.engine.shaking.count == 0
 
 
 def test_pings_are_answered(bound: Bound) -> None:
