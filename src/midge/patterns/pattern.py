@@ -228,7 +228,8 @@ class Pattern:
             incoming.clear()
             self._waiting.popleft()
         else:
-            found = [incoming.popleft() for _ in range(limit)]
+            take = incoming.popleft
+            found = [take() for _ in range(limit)]
         self.last_pipe = pipe
         if pipe.paused:
             self._relieve(pipe)

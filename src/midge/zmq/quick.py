@@ -7,7 +7,6 @@ them. What they look at lies in slots, where it is found quickest.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ class Quick:
 
     _blocking: BlockingEngine
     # Messages that were received ahead; parts that the program has not fetched, or not sent yet.
-    _inbox: deque[Any]
+    _inbox: list[Any]
     _more: list[Any]
     _parts: list[Any]
     _rcvmore: bool
@@ -99,12 +98,12 @@ class Quick:
         inbox = self._inbox
         if inbox and copy and not self._rcvmore:
             try:
-                item = inbox.popleft()
+                item = inbox.pop()
             except IndexError:  # the context has just ended, in another thread
                 return self._take_part(flags, copy)
             if type(item) is bytes:
                 return item
-            inbox.appendleft(item)
+            inbox.append(item)
         return self._take_part(flags, copy)
 
     def _take_ahead(self) -> list[bytes] | None:
@@ -113,14 +112,14 @@ class Quick:
         if not inbox or self._rcvmore or self._single:
             return None
         try:
-            item = inbox.popleft()
+            item = inbox.pop()
         except IndexError:  # the context has just ended, in another thread
             return None
         if type(item) is bytes:
             return [item]
         if type(item) is list and set(map(type, item)) == _ONLY_BYTES:
             return item.copy()  # inproc gives one message to several
-        inbox.appendleft(item)
+        inbox.append(item)
         return None
 
     def _whole_bytes(self, msg_parts: Sequence[Any]) -> bool:

@@ -32,20 +32,19 @@ class AsyncQuick(Quick):
     def recv(self, flags: Any = 0, copy: Any = True, track: Any = False) -> Any:
         """Receive one part of a message; a future of it. See :meth:`midge.zmq.Socket.recv`."""
         inbox = self._inbox
-        is_running = self._is_running
-        if inbox and copy and not self._rcvmore and not self._receivers and is_running():
-            item = inbox.popleft()
+        # (What is there can be had in any loop, or in none, so that nobody asks which one runs.)
+        if inbox and copy and not self._rcvmore and not self._receivers:
+            item = inbox.pop()
             if type(item) is bytes:
                 ready = Ready()
                 ready.value = item
                 return ready
-            inbox.appendleft(item)
+            inbox.append(item)
         return self._receive_part(flags, copy)
 
     def recv_multipart(self, flags: Any = 0, copy: Any = True, track: Any = False) -> Any:
         """Receive all parts of a message; a future of the list."""
-        is_running = self._is_running
-        if copy and not self._receivers and is_running():
+        if copy and not self._receivers:
             parts = self._take_ahead()
             if parts is not None:
                 ready = Ready()

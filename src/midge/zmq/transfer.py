@@ -184,7 +184,7 @@ class Transfer(SocketBase):
             self._rcvmore = bool(self._more)
             return part if copy else self._frame(part)
         try:
-            item = self._inbox.popleft()
+            item = self._inbox.pop()
         except IndexError:
             item = self._wait_for_item(flags)
         if type(item) is bytes:

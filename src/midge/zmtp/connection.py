@@ -344,7 +344,7 @@ class Connection:
         for index, part in enumerate(parts):
             self._send_frame(MORE if index < last else 0, part)
 
-    def send_many(self, bodies: Sequence[bytes]) -> None:
+    def send_many(self, bodies: list[bytes]) -> None:
         """Queue messages of one part each; see :meth:`send`."""
         if not self.plain or not bodies or len(bodies[0]) >= ZMTP_BY_REFERENCE_BYTES:
             for body in bodies:

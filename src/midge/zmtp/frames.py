@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from midge.limits import (
     ZMTP_BY_REFERENCE_BYTES,
@@ -93,20 +93,34 @@ def message_pieces(parts: Sequence[bytes]) -> list[bytes]:
     return pieces
 
 
-def encode_many(bodies: Sequence[bytes]) -> bytes:
-    """Messages of one part each, in one piece of bytes."""
-    if not bodies:
-        return b""
-    size = len(bodies[0])
-    if len(set(map(len, bodies))) == 1:
-        header = SHORT_LAST[size] if size < _SHORT else encode_header(0, size)
-        return header + header.join(bodies)
+def encode_alike(bodies: list[Any]) -> bytes:
+    """Messages of one part and of one length, in one piece of bytes; empty: they are not that.
+
+    One look at each, which costs a compiled loop next to nothing, and spares the join a header for
+    each.
+    """
+    first = bodies[0]
+    size = len(first)
+    for body in bodies:
+        if not isinstance(body, bytes) or len(body) != size:
+            return b""
+    header = SHORT_LAST[size] if size < _SHORT else encode_header(0, size)
+    return header + header.join(bodies)
+
+
+def encode_mixed(bodies: Sequence[bytes]) -> bytes:
+    """Messages of one part each, of whatever lengths, in one piece of bytes."""
     pieces: list[bytes] = []
     for body in bodies:
         size = len(body)
         pieces.append(SHORT_LAST[size] if size < _SHORT else encode_header(0, size))
         pieces.append(body)
     return b"".join(pieces)
+
+
+def encode_many(bodies: list[bytes]) -> bytes:
+    """Messages of one part each, in one piece of bytes."""
+    return (encode_alike(bodies) or encode_mixed(bodies)) if bodies else b""
 
 
 def coalesce(pieces: list[bytes]) -> list[bytes]:

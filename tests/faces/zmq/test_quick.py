@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import midge.zmq as midge_zmq
@@ -16,7 +15,7 @@ def test_a_message_is_sent_once_though_the_thread_stops_looking_meanwhile() -> N
             push.connect(pull.last_endpoint)
             blocking = push._blocking
 
-            class Lane(deque[Any]):
+            class Lane(list[Any]):
                 def append(self, item: Any) -> None:
                     super().append(item)
                     blocking.warm = False

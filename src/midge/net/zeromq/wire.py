@@ -15,7 +15,7 @@ from midge.net.zeromq.stream_wire import Buffer, StreamWire
 from midge.patterns.pipe import CANCEL, JOIN, LEAVE, SUBSCRIBE, Command, Encoded
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
-from midge.zmtp.frames import encode_many, encode_message, encode_single
+from midge.zmtp.frames import encode_alike, encode_message, encode_mixed, encode_single
 from midge.zmtp.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,8 +150,12 @@ class Wire(StreamWire):
                         return (encode_single(first),)
                 elif type(first) is list and sum(map(len, first)) < ZMTP_BY_REFERENCE_BYTES:
                     return (encode_message(first),)
-            elif set(map(type, batch)) == _ONLY_BYTES and len(first) < ZMTP_BY_REFERENCE_BYTES:
-                return (encode_many(batch),)
+            elif type(first) is bytes and len(first) < ZMTP_BY_REFERENCE_BYTES:
+                data = encode_alike(batch)
+                if data:
+                    return (data,)
+                if set(map(type, batch)) == _ONLY_BYTES:
+                    return (encode_mixed(batch),)
         for item in batch:
             kind = type(item)
             if kind is list:
