@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -41,11 +42,30 @@ def _at_exit() -> None:
     _exiting = True
     for core in list(_open):
         if not core.closed and core.pid == os.getpid():
-            for engine in core.blocking.engines:
-                longest = int(_EXIT_LINGER_S * 1000)
-                own = engine.engine.options.linger_ms
-                engine.close(longest if own < 0 else min(own, longest))
-            core.blocking.wait_empty(_EXIT_LINGER_S)
+            _let_leave(core)
+
+
+def _let_leave(core: ContextCore) -> None:
+    begun = time.monotonic()
+    longest_ms = int(_EXIT_LINGER_S * 1000)
+    closed = []
+    in_use = []
+    for engine in core.blocking.engines:
+        own_ms = engine.engine.options.linger_ms
+        linger_ms = longest_ms if own_ms < 0 else min(own_ms, longest_ms)
+        if engine.reactor.waiting:
+            # A daemon thread is in a call, and is to end with the program, without a word. If the
+            # socket were closed it would be told, and would tell the user.
+            in_use.append((engine, begun + linger_ms / 1000))
+        else:
+            engine.close(linger_ms)
+            closed.append(engine)
+    while (now := time.monotonic()) < begun + _EXIT_LINGER_S:
+        closed = [engine for engine in closed if not engine.disposed]
+        in_use = [(engine, until) for engine, until in in_use if now < until and engine.has_leaving]
+        if not closed and not in_use:
+            break
+        core.blocking.wait_empty(0.01)
 
 
 atexit.register(_at_exit)

@@ -401,6 +401,39 @@ def test_a_program_ends_though_it_has_closed_nothing(module: str) -> None:
     assert done.returncode == 0
 
 
+IN_A_CALL = """
+    import importlib, sys, threading, time
+    zmq = importlib.import_module(sys.argv[1])
+    context = zmq.Context.instance()
+    one = context.socket(zmq.DEALER)
+    one.connect(sys.argv[2])
+    one.send(b"last words")
+    other = context.socket(zmq.PULL)
+    other.bind("inproc://nobody")
+    third = context.socket(zmq.PUSH)
+    third.linger = 50
+    third.connect("tcp://127.0.0.1:1")
+    third.send(b"x")
+    poller = zmq.Poller()
+    poller.register(other)
+    for call in one.recv, poller.poll:
+        threading.Thread(target=call, daemon=True).start()
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_daemon_threads_end_with_the_program_without_a_word(bench: Bench, module: str) -> None:
+    dealer = bench.socket("DEALER")
+    port = dealer.bind_to_random_port("tcp://127.0.0.1")
+    # (pyzmq has a ResourceWarning for each socket.)
+    code = IN_A_CALL.replace("import importlib", "import warnings, importlib", 1)
+    code = code.replace("zmq = ", "warnings.simplefilter('ignore'); zmq = ", 1)
+    done = python(code, module, f"tcp://127.0.0.1:{port}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert dealer.recv() == b"last words"
+
+
 def test_messages_that_were_sent_before_the_end_of_a_program_arrive(ours: Bench) -> None:
     pull = ours.socket("PULL")
     port = pull.bind_to_random_port("tcp://127.0.0.1")

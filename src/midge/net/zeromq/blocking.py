@@ -518,6 +518,12 @@ class BlockingEngine:
         """Somebody must write something."""
         return bool(self.lane) or bool(self._pattern.dirty)
 
+    @property
+    def has_leaving(self) -> bool:
+        """Something that was sent is still here."""
+        with self._lock:
+            return self.has_unsent or self.engine.has_leaving
+
     def flush_in_background(self) -> None:
         """Write what was left; the lock is held."""
         if not self.disposed:

@@ -397,6 +397,13 @@ class SocketEngine:
         if wire.pipe is not None:
             wire.pipe.owner = None
 
+    @property
+    def has_leaving(self) -> bool:
+        """A message waits for a peer that is there, or for one that we connect to."""
+        return any(wire.ready and not wire.idle for wire in self.wires) or any(
+            connector.pipe.outgoing for connector in self.endpoints.connectors
+        )
+
     def drop(self, wire: StreamWire) -> None:
         """Close a connection, whatever is queued for it."""
         wire.close()
