@@ -65,7 +65,7 @@ def _let_leave(core: ContextCore) -> None:
         in_use = [(engine, until) for engine, until in in_use if now < until and engine.has_leaving]
         if not closed and not in_use:
             break
-        core.blocking.wait_empty(0.01)
+        core.wait_empty(0.01)
 
 
 atexit.register(_at_exit)
@@ -91,6 +91,7 @@ class Context(LateAttributes, Generic[_SocketT]):
     _warn_destroy_close: bool = False
     _sockets: WeakSet[Any]
     _socket_class: Any = Socket
+    _core_class: type[ContextCore] = ContextCore
     _repr_cls = "zmq.Context"
 
     def __init__(self, io_threads: int | Context[Any] = 1, shadow: Context[Any] | int = 0) -> None:
@@ -104,7 +105,7 @@ class Context(LateAttributes, Generic[_SocketT]):
             self._core = _core_of(shadow)
         else:
             try:
-                self._core = ContextCore(io_threads)
+                self._core = self._core_class(io_threads)
             except SocketError as error:
                 raise_as_zmq(error)
             _open.add(self._core)

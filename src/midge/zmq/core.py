@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from midge.net.zeromq.blocking import BlockingEngine
 from midge.net.zeromq.blocking_context import BlockingContext
+from midge.net.zeromq.io_thread import IoThread
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import ContextOption
 from midge.zmq.error import raise_as_zmq
@@ -53,6 +55,12 @@ def find(number: int) -> Any:
         return _known.get(number)
 
 
+def threads_are_greenlets() -> bool:
+    """Whether gevent has put its own in the place of the module threading's."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
+
+
 class ContextCore:
     """What a Context is.
 
@@ -69,7 +77,7 @@ class ContextCore:
         if io_threads < 0:
             raise SocketError(errno.EINVAL, "a context has no fewer than 0 I/O threads")
         self.number = next(_numbers)
-        self.blocking = BlockingContext()
+        self.blocking = BlockingContext(io_thread=self._new_io_thread())
         self.options: dict[int, int] = dict(_CONTEXT_DEFAULTS)
         self.options[ContextOption.IO_THREADS] = io_threads
         self.sockets = 0
@@ -79,6 +87,18 @@ class ContextCore:
         self.monitors = itertools.count(1)
         with _known_lock:
             _known[self.number] = self
+
+    def _new_io_thread(self) -> IoThread:
+        if not threads_are_greenlets():
+            return IoThread()
+        # What a thread would do, the hub does: see there.
+        from midge.zmq.green.runner import HubRunner
+
+        return HubRunner()
+
+    def wait_empty(self, timeout_s: float) -> bool:
+        """Wait until all sockets are closed and have sent what was theirs to send."""
+        return self.blocking.wait_empty(timeout_s)
 
     def get(self, option: int) -> int:
         """The value of an option.
@@ -111,7 +131,7 @@ class ContextCore:
                 return
         self.blocking.terminate()
         # In slices, so that Ctrl-C is seen.
-        while not self.blocking.wait_empty(0.2):
+        while not self.wait_empty(0.2):
             pass
         self.closed = True
         self.blocking.stop()

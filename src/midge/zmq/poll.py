@@ -42,7 +42,7 @@ def zmq_poll(sockets: list[tuple[Any, int]], timeout: int = -1) -> list[tuple[An
             if one._more and events & POLLIN:
                 pending.append((position, int(POLLIN)))  # the rest of a message is there
         else:
-            fd = _descriptor(one)
+            fd = descriptor(one)
             items.append((fd, int(events)))
             results.append(fd)
     try:
@@ -55,7 +55,12 @@ def zmq_poll(sockets: list[tuple[Any, int]], timeout: int = -1) -> list[tuple[An
     return [(results[position], events) for position, events in sorted(found)]
 
 
-def _descriptor(one: Any) -> int:
+def descriptor(one: Any) -> int:
+    """The descriptor of what is no socket.
+
+    Raises:
+        TypeError: it has none.
+    """
     if isinstance(one, int):
         return one
     fileno = getattr(one, "fileno", None)
@@ -137,7 +142,7 @@ def select(
     ready = dict(zmq_poll(list(wanted.items()), milliseconds))
 
     def has(one: Any, event: int) -> bool:
-        key = one if isinstance(one, Socket) else _descriptor(one)
+        key = one if isinstance(one, Socket) else descriptor(one)
         return bool(ready.get(key, 0) & event)
 
     return (

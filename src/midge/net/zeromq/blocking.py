@@ -93,6 +93,7 @@ class BlockingEngine:
             self.reactor = EpollReactor()
         except OSError as error:
             raise SocketError(error.errno or errno.EMFILE, "no descriptor for a socket") from None
+        self.reactor.sleep = context.io_thread.sleep
         self._lock = self.reactor.lock
         self.engine = SocketEngine(type_name, self.reactor, context.shared, options)
         self._pattern = self.engine.pattern

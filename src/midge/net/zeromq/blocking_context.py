@@ -39,9 +39,11 @@ class BlockingContext:
         "terminated",
     )
 
-    def __init__(self, shared: EngineContext | None = None) -> None:
+    def __init__(
+        self, shared: EngineContext | None = None, io_thread: IoThread | None = None
+    ) -> None:
         self.shared = EngineContext() if shared is None else shared
-        self.io_thread = IoThread()
+        self.io_thread = IoThread() if io_thread is None else io_thread
         self.terminated = False
         self.forked = False
         self._lock = threading.RLock()

@@ -42,6 +42,19 @@ _WRITABLE: Final = select.EPOLLOUT | _BROKEN
 _EVENTS_MAX: Final = 256
 
 
+def _epoll_class() -> type[select.epoll]:
+    """epoll itself, also where gevent has taken it out of its module."""
+    if hasattr(select, "epoll"):
+        return select.epoll
+    from gevent.monkey import get_original
+
+    found: type[select.epoll] = get_original("select", "epoll")
+    return found
+
+
+_EPOLL: Final = _epoll_class()
+
+
 class Timer:
     """An entry of the heap.
 
@@ -70,6 +83,7 @@ class EpollReactor:
     Attributes:
         lock: held while callbacks run and while anybody touches the socket that lives here.
         fd: the epoll's own descriptor, for waiting on several reactors at once.
+        sleep: waits for ``fd`` in the place of the thread, with others running meanwhile.
         waiting: somebody is asleep in :meth:`run_once` and must be woken for new work.
     """
 
@@ -87,13 +101,15 @@ class EpollReactor:
         "_writers",
         "fd",
         "lock",
+        "sleep",
         "waiting",
     )
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._epoll = select.epoll()
+        self._epoll = _EPOLL()
         self.fd: int = self._epoll.fileno()
+        self.sleep: Callable[[int, float | None], None] | None = None
         try:
             self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         except OSError:
@@ -232,8 +248,11 @@ class EpollReactor:
         takes to be made. A wait that outlasts the moment makes the next one sleep at once, so that
         only a conversation in full swing, or a stream, is waited for in this way.
         """
-        begun = time.perf_counter()
         poll = self._epoll.poll
+        if self.sleep is not None:
+            self.sleep(self.fd, timeout_s)
+            return poll(0, _EVENTS_MAX)
+        begun = time.perf_counter()
         if not self._lively:
             pass
         elif self._rest_waits:

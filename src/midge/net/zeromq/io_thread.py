@@ -18,19 +18,23 @@ import select
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from midge.compiled import mypyc_attr
 from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_QUIET_S, ZMQ_TICK_S, ZMQ_TIMERS_KEPT
 
 if TYPE_CHECKING:
     from midge.net.zeromq.blocking import BlockingEngine
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class IoThread:
     """See the module. The thread is started by the first socket that needs it.
 
     Attributes:
         quiet: it looks seldom, because all owners wait; who leaves something to it wakes it.
+        sleep: how whoever calls waits for a descriptor, where threads do not just sleep.
         ticks: looks at warm sockets, so that a test can see that there are none when all is quiet.
     """
 
@@ -48,6 +52,7 @@ class IoThread:
         "_warm",
         "_worker",
         "quiet",
+        "sleep",
         "ticks",
     )
 
@@ -65,6 +70,7 @@ class IoThread:
         self._deadlines_max = ZMQ_TIMERS_KEPT  # more of them, and the old ones are thrown out
         self._noted: dict[int, float] = {}  # the first of them for each descriptor
         self.quiet = False
+        self.sleep: Callable[[int, float | None], None] | None = None
         self.ticks = 0
 
     # -- for the sockets -----------------------------------------------------------------------
