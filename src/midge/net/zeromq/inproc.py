@@ -108,14 +108,21 @@ class InprocWire:
 
     def met(self) -> None:
         """The other end is there: tell the pattern who it is, and let waiting messages go."""
-        if self.closed or self.peer is None or self.ready:
+        peer = self.peer
+        if peer is None or not self.introduce():
             return
-        self.ready = True
-        self.engine.inproc.ready(self, self.peer)
         self.write()
         self.drain()
         # It may have filled its mark while this end had no pipe that could have been asked to tell.
-        self.peer.post(self.peer.unblock)
+        peer.post(peer.unblock)
+
+    def introduce(self) -> bool:
+        """Tell the pattern who the other end is; ``False``: there is none, or it knows."""
+        if self.closed or self.peer is None or self.ready:
+            return False
+        self.ready = True
+        self.engine.inproc.ready(self, self.peer)
+        return True
 
     # -- in ------------------------------------------------------------------------------------
 

@@ -26,11 +26,14 @@ class InprocEnds:
         all: those that have a pipe: the others have not met a peer yet.
     """
 
-    __slots__ = ("_engine", "all")
+    __slots__ = ("_engine", "_unmet", "all")
 
     def __init__(self, engine: SocketEngine) -> None:
         self._engine = engine
         self.all: set[InprocWire] = set()
+        # Ends that others have made here, until they have met. Whoever takes one out closes it, or
+        # has it meet; it is a dict because to take out of one is one step, whatever the thread.
+        self._unmet: dict[InprocWire, None] = {}
 
     # -- meeting -------------------------------------------------------------------------------
 
@@ -63,15 +66,26 @@ class InprocEnds:
         if listener is not None:
             listener.engine.inproc.pair_up(wire)
             wire.met()
-            if listener.closed and wire.peer is not None:
-                wire.peer.close()
+            if listener.closed:
+                listener.engine.inproc.give_up()  # it may have closed before there was that end
 
     def pair_up(self, wire: InprocWire) -> None:
         """Give an end that connects another end here; from the thread of that one."""
         other = InprocWire(self._engine, wire.endpoint)
         other.join(wire)
         wire.join(other)
-        other.post(other.met)
+        self._unmet[other] = None
+        other.post(lambda: self._meet(other))
+
+    def _meet(self, wire: InprocWire) -> None:
+        if _taken(self._unmet, wire):
+            wire.met()
+
+    def give_up(self) -> None:
+        """Close those that have not met: this socket is closing. From any thread."""
+        for wire in list(self._unmet):
+            if _taken(self._unmet, wire):
+                wire.close()
 
     def ready(self, wire: InprocWire, peer: InprocWire) -> None:
         """Both ends are there."""
@@ -115,20 +129,32 @@ class InprocEnds:
 
     def close_idle(self) -> None:
         """Close those that have nothing left for a peer to come."""
+        self.give_up()
         for end in list(self.all):
             if end.idle or end.peer is not None:
                 self._hand_over(end)
 
     def close(self) -> None:
         """Close all; what they have not handed over is dropped."""
+        self.give_up()
         for end in self.all:
             end.close()
         self.all.clear()
 
     def _hand_over(self, end: InprocWire) -> None:
         self.all.discard(end)
+        end.introduce()  # somebody may have bound the name just now
         end.write()
         end.close()
+
+
+def _taken(ends: dict[InprocWire, None], wire: InprocWire) -> bool:
+    """Take an end out; ``False``: another thread has done so."""
+    try:
+        del ends[wire]
+    except KeyError:
+        return False
+    return True
 
 
 def _sum_of_marks(one: int, other: int) -> int:
