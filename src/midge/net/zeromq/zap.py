@@ -2,7 +2,8 @@
 
 Each engine that has to ask connects a DEALER of its own, which lives in the same reactor; any
 number of questions are under way at once, told apart by their ids. The handler is whatever the
-program has bound there: a REP, a ROUTER. One that does not answer in time has refused.
+program has bound there: a REP, a ROUTER. Where it does not answer in time, or leaves, the peer is
+to come again.
 """
 
 from __future__ import annotations
@@ -61,9 +62,19 @@ class ZapClient:
         while True:
             item: Any = self._dealer.receive()
             if item is None:
-                return
+                break
             if type(item) is list and len(item) > 3:
                 self._answered(item)
+        if self._waiting and not self.usable:
+            self._send_back()
+            self._engine.turn()
+
+    def _send_back(self) -> None:
+        """The handler has left without an answer: have the peers come again, and ask the next."""
+        waiting, self._waiting = self._waiting, {}
+        for wire, limit in waiting.values():
+            limit.cancel()
+            wire.zap_answer(TEMPORARY, "", {})
 
     def _answered(self, frames: list[bytes]) -> None:
         request_id = frames[2]
@@ -89,10 +100,8 @@ class ZapClient:
 
     def close(self) -> None:
         """Ask no more."""
-        for _, limit in self._waiting.values():
-            limit.cancel()
-        self._waiting.clear()
         self._dealer.on_change = None
+        self._send_back()
         self._dealer.close(0, _nothing)
 
 
