@@ -44,5 +44,23 @@ def test_no_compiled_class_derives_from_a_container(path: Path) -> None:
             )
 
 
+@pytest.mark.parametrize(
+    "path", compiled_modules(), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_no_name_is_of_one_exception_here_and_of_another_there(path: Path) -> None:
+    """The first clause gives the name its type, and the second then raises a TypeError."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        seen: dict[str, str] = {}
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.ExceptHandler) and inner.name and inner.type:
+                caught = ast.unparse(inner.type)
+                assert seen.setdefault(inner.name, caught) == caught, (
+                    f"{path.name}, line {inner.lineno}: {inner.name} is {seen[inner.name]} above "
+                    f"in {node.name}; compiled, it cannot become {caught}: give it another name"
+                )
+
+
 def test_the_containers_are_what_they_are_called() -> None:
     assert all(hasattr(collections, name) for name in CONTAINERS)

@@ -122,8 +122,8 @@ class QueueControl(Taker):
     def _handle(self, message: Message) -> Iterator[None]:
         try:
             commands = _commands(message.payload)
-        except _Fault as fault:
-            self._answer(message.origin, [_failed({}, str(fault))])
+        except _Fault as unread:
+            self._answer(message.origin, [_failed({}, str(unread))])
             return
         responses: list[Values] = []
         size = 0

@@ -152,8 +152,8 @@ class Connection:
                 self._read_traffic(events)
         except ZmtpError as error:
             self._end(events, ev.PROTOCOL, error.code, str(error))
-        except PeerRefused as error:
-            self._end_refused(events, error)
+        except PeerRefused as refused:
+            self._end_refused(events, refused)
         return events
 
     def receive_eof(self, now: float) -> list[ev.Event]:
