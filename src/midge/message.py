@@ -70,6 +70,18 @@ class Message:
             self.origin,
         )
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For copies and pickles; a compiled class has to be told. Its number is no other's."""
+        return Message, (
+            self.topic,
+            self.payload,
+            self.qos,
+            self.retain,
+            self.properties,
+            self.expires_at,
+            self.origin,
+        )
+
     def __repr__(self) -> str:
         return (
             f"Message({self.topic!r}, {len(self.payload)} bytes, qos={self.qos}, "
