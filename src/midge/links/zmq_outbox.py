@@ -6,7 +6,7 @@ is encoded once, and shared by all whose connections are not encrypted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from midge.broker.delivery import ZMTP, Delivery
 from midge.broker.outbox import Outbox
@@ -38,7 +38,8 @@ class ZmqOutbox(Outbox):
     def begin(self, link: ZmqLink) -> None:
         """The peer is there."""
         self._link = link
-        self.attach(link, link.connection.out, ZMTP, _WINDOW, 0, 0)
+        out = cast("list[bytes]", link.connection.out)  # the broker gives it nothing else
+        self.attach(link, out, ZMTP, _WINDOW, 0, 0)
 
     def _send(self, delivery: Delivery, now: float) -> int:
         """See :meth:`Outbox._send`."""

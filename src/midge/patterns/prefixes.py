@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 from midge.limits import ZMQ_PREFIX_BYTES_MAX, ZMQ_PREFIXES_MAX
+from midge.zmtp.frames import Buffer
 
 T = TypeVar("T", bound=Hashable)
 
@@ -141,21 +142,20 @@ class Prefixes(Lengths, Generic[T]):
         """Who has this very prefix; not to be changed."""
         return self.table.get(prefix, _NOBODY)
 
-    def match(self, head: bytes) -> dict[T, None]:
+    def match(self, head: Buffer) -> dict[T, None]:
         """Who has a prefix that ``head`` begins with, each once; not to be changed."""
         lengths = self.lengths
         if not lengths:
             return _NOBODY
-        if type(head) is not bytes:
-            head = bytes(head[: lengths[-1]])
+        start = head if type(head) is bytes else bytes(head[: lengths[-1]])
         table = self.table
-        size = len(head)
+        size = len(start)
         found: dict[T, None] | None = None
         own = False  # a table of our own, which may be added to
         for length in lengths:
             if length > size:
                 break
-            owners = table.get(head[:length])
+            owners = table.get(start[:length])
             if owners is None:
                 continue
             if found is None:
@@ -208,18 +208,17 @@ class Wanted(Lengths):
         self._count_out(len(prefix))
         return LAST
 
-    def matches(self, head: bytes) -> bool:
+    def matches(self, head: Buffer) -> bool:
         """Whether a message that begins with ``head`` is wanted."""
         lengths = self.lengths
         if not lengths:
             return False
-        if type(head) is not bytes:
-            head = bytes(head[: lengths[-1]])
+        start = head if type(head) is bytes else bytes(head[: lengths[-1]])
         wanted = self.times
-        size = len(head)
+        size = len(start)
         for length in lengths:
             if length > size:
                 return False
-            if head[:length] in wanted:
+            if start[:length] in wanted:
                 return True
         return False

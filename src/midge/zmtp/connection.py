@@ -42,6 +42,7 @@ from midge.zmtp.frames import (
     COMMAND,
     MORE,
     SHORT_LAST,
+    Buffer,
     FrameReader,
     coalesce,
     encode_frame,
@@ -119,7 +120,7 @@ class Connection:
         self.state: int = GREETING
         self.version = (3, 1)
         self.plain = False
-        self.out: list[bytes] = [OPENING]
+        self.out: list[Buffer] = [OPENING]
         self._reader = FrameReader(settings.message_bytes_max)
         self._handshake: Handshake | None = Handshake(
             settings, self._reader, self.out, address, random
@@ -321,7 +322,7 @@ class Connection:
 
     # -- out ---------------------------------------------------------------------------------
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: Buffer) -> None:
         """Queue a message of one part.
 
         Raises:
@@ -335,7 +336,7 @@ class Connection:
         out.append(SHORT_LAST[size] if size < 256 else encode_header(0, size))
         out.append(body)
 
-    def send_multipart(self, parts: Sequence[bytes]) -> None:
+    def send_multipart(self, parts: Sequence[Buffer]) -> None:
         """Queue a message of one or more parts; see :meth:`send`."""
         if self.plain:
             self.out += message_pieces(parts)
@@ -405,7 +406,7 @@ class Connection:
         ttl_s = self.settings.heartbeat_ttl_s
         self._send_frame(COMMAND, commands.encode_ping(ttl_s, context))
 
-    def _send_frame(self, flags: int, body: bytes) -> None:
+    def _send_frame(self, flags: int, body: Buffer) -> None:
         if self.state != READY:
             raise NotReady("the connection is not ready to send")
         if self.plain:
@@ -415,7 +416,7 @@ class Connection:
             assert self._sealer is not None
             self.out.append(encode_frame(0, self._sealer.seal(flags, body)))
 
-    def data_to_send(self) -> list[bytes]:
+    def data_to_send(self) -> list[Buffer]:
         """What is queued for the peer; the queue is empty afterwards.
 
         Small pieces come joined, bodies from 8 KiB on as the objects that they were given as.

@@ -37,7 +37,7 @@ from midge.zmtp.errors import (
     MissingCrypto,
     ZmtpError,
 )
-from midge.zmtp.frames import COMMAND, MORE
+from midge.zmtp.frames import COMMAND, MORE, Buffer
 from midge.zmtp.mechanism import ASKING, DONE, SHAKING, Mechanism, unexpected
 from midge.zmtp.metadata import decode_metadata
 from midge.zmtp.plain import HELLO, INITIATE, WELCOME
@@ -146,7 +146,7 @@ class CurveMechanism(Mechanism):
             raise ZmtpError(f"the {what} does not open with our keys", CRYPTOGRAPHIC) from error
         return plain
 
-    def seal(self, flags: int, body: bytes) -> bytes:
+    def seal(self, flags: int, body: Buffer) -> bytes:
         """See :meth:`Mechanism.seal`."""
         nonce = self._take_nonce()
         inner = flags & MORE | (_INNER_COMMAND if flags & COMMAND else 0)

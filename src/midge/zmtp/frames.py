@@ -25,6 +25,10 @@ from midge.limits import (
 )
 from midge.zmtp.errors import MALFORMED_COMMAND, MALFORMED_MESSAGE, ZmtpError
 
+#: What a program may give as a part. A view goes out as it is, and is never taken for ``bytes``:
+#: compiled code refuses what its types do not say.
+Buffer = bytes | memoryview
+
 MORE: Final = 1
 LONG: Final = 2
 COMMAND: Final = 4
@@ -67,20 +71,20 @@ def encode_frame(flags: int, body: bytes) -> bytes:
     return encode_header(flags, len(body)) + body
 
 
-def encode_single(body: bytes) -> bytes:
+def encode_single(body: Buffer) -> bytes:
     """A message of one part."""
     size = len(body)
     return (SHORT_LAST[size] if size < _SHORT else encode_header(0, size)) + body
 
 
-def encode_message(parts: Sequence[bytes]) -> bytes:
+def encode_message(parts: Sequence[Buffer]) -> bytes:
     """A message of one part or several, in one piece of bytes."""
     return b"".join(message_pieces(parts))
 
 
-def message_pieces(parts: Sequence[bytes]) -> list[bytes]:
+def message_pieces(parts: Sequence[Buffer]) -> list[Buffer]:
     """A message as headers and bodies; the bodies are the very objects that were given."""
-    pieces: list[bytes] = []
+    pieces: list[Buffer] = []
     last = len(parts) - 1
     for index, part in enumerate(parts):
         size = len(part)
@@ -123,10 +127,10 @@ def encode_many(bodies: list[bytes]) -> bytes:
     return (encode_alike(bodies) or encode_mixed(bodies)) if bodies else b""
 
 
-def coalesce(pieces: list[bytes]) -> list[bytes]:
+def coalesce(pieces: list[Buffer]) -> list[Buffer]:
     """``pieces`` with the small ones joined and the large ones as they stand."""
-    chunks: list[bytes] = []
-    small: list[bytes] = []
+    chunks: list[Buffer] = []
+    small: list[Buffer] = []
     for piece in pieces:
         if len(piece) < ZMTP_BY_REFERENCE_BYTES:
             small.append(piece)

@@ -22,7 +22,7 @@ from midge.zmtp.errors import (
     UNEXPECTED_COMMAND,
     ZmtpError,
 )
-from midge.zmtp.frames import COMMAND, LONG, MORE, FrameReader, encode_frame
+from midge.zmtp.frames import COMMAND, LONG, MORE, Buffer, FrameReader, encode_frame
 from midge.zmtp.greeting import decode_greeting, peer_major, rest_of_greeting
 from midge.zmtp.mechanism import ASKING, DONE, Mechanism, NullMechanism
 from midge.zmtp.metadata import find_property
@@ -62,7 +62,7 @@ class Handshake:
         self,
         settings: Settings,
         reader: FrameReader,
-        out: list[bytes],
+        out: list[Buffer],
         address: bytes,
         random: Callable[[int], bytes] | None,
     ) -> None:

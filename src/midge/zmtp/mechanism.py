@@ -16,6 +16,7 @@ from typing import Final
 
 from midge.zmtp import commands
 from midge.zmtp.errors import UNEXPECTED_COMMAND, ZmtpError
+from midge.zmtp.frames import Buffer
 from midge.zmtp.metadata import decode_metadata
 from midge.zmtp.settings import Settings
 from midge.zmtp.sockets import ANY
@@ -77,7 +78,7 @@ class Mechanism:
         """Do what waited for the decision."""
         raise NotImplementedError
 
-    def seal(self, flags: int, body: bytes) -> bytes:
+    def seal(self, flags: int, body: Buffer) -> bytes:
         """Encrypt a frame of traffic; returns the body of the frame that carries it."""
         raise NotImplementedError
 

@@ -25,21 +25,25 @@ class Handle(Protocol):
 
 
 class Reactor(Protocol):
-    """The subset of an asyncio event loop that the engine uses."""
+    """The subset of an asyncio event loop that the engine uses.
+
+    What is returned by those that return an ``object`` is of no use. Loops return something there,
+    and compiled code would refuse it where nothing is promised.
+    """
 
     def time(self) -> float:
         """Seconds on a clock that does not jump."""
 
-    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> object:
         """Call back whenever ``fd`` can be read; replaces an earlier callback."""
 
-    def remove_reader(self, fd: int) -> None:
+    def remove_reader(self, fd: int) -> object:
         """Stop that; harmless when nothing was registered."""
 
-    def add_writer(self, fd: int, callback: Callable[[], None]) -> None:
+    def add_writer(self, fd: int, callback: Callable[[], None]) -> object:
         """Call back whenever ``fd`` can be written."""
 
-    def remove_writer(self, fd: int) -> None:
+    def remove_writer(self, fd: int) -> object:
         """Stop that."""
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
