@@ -63,7 +63,8 @@ class Ending:
             if wire.idle and wire.connector is None:
                 engine.drop(wire)
         engine.inproc.close_idle()
-        if not engine.wires and not connectors and not engine.inproc.all:
+        left = engine.wires or connectors or engine.endpoints.retired or engine.inproc.all
+        if not left:
             self._end()
 
     def _end(self) -> None:
@@ -77,6 +78,7 @@ class Ending:
         for connector in connectors:
             connector.stop()
         connectors.clear()
+        engine.endpoints.drop_rest()
         for wire in list(engine.wires):
             engine.drop(wire)
         engine.inproc.close()

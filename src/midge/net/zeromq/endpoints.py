@@ -19,10 +19,12 @@ from midge.net.zeromq.udp import UdpWire
 from midge.net.zeromq.wires import STREAMS, WireMaker
 from midge.patterns import monitor
 from midge.patterns.errors import SocketError
+from midge.patterns.pipe import Command
 from midge.zmtp.endpoint import Endpoint, EndpointError, parse_endpoint
 
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
+    from midge.net.zeromq.reactor import Handle
     from midge.net.zeromq.stream_wire import StreamWire
     from midge.patterns.pipe import Pipe
 
@@ -33,14 +35,17 @@ class Endpoints:
     Attributes:
         listeners: what was bound, but for udp.
         connectors: what was connected, but for udp and inproc.
+        retired: those that were disconnected before what was sent to them could leave; each with
+            the end of the wait, where LINGER sets one.
     """
 
-    __slots__ = ("_engine", "connectors", "listeners")
+    __slots__ = ("_engine", "connectors", "listeners", "retired")
 
     def __init__(self, engine: SocketEngine) -> None:
         self._engine = engine
         self.listeners: list[Listener | InprocListener] = []
         self.connectors: list[Connector] = []
+        self.retired: dict[Connector, Handle | None] = {}
 
     @property
     def bound(self) -> list[str]:
@@ -116,8 +121,12 @@ class Endpoints:
             wire = connector.wire
             if endpoint == connector.endpoint or (wire is not None and wire.endpoint == endpoint):
                 self.connectors.remove(connector)
-                connector.stop()
-                self._retire(connector.pipe, wire)
+                ready = wire is not None and wire.ready
+                if not ready and self._has_rest(connector):
+                    self._retire_later(connector)
+                else:
+                    connector.stop()
+                    self._retire(connector.pipe, wire)
                 return
         if not self._engine.inproc.disconnect(endpoint) and not self._close_udp(endpoint, False):
             raise SocketError(errno.ENOENT, f"{endpoint} is not connected")
@@ -126,23 +135,73 @@ class Endpoints:
         """A connector tries no more."""
         if connector in self.connectors:
             self.connectors.remove(connector)
+        self._forget(connector)
         self._engine.pattern.detach(connector.pipe)
 
     def _retire(self, pipe: Pipe, wire: StreamWire | None) -> None:
         """Take a pipe from the pattern while its wire may still have something to write."""
         engine = self._engine
-        rest = list(pipe.outgoing)
         pipe.owner = None
         if wire is not None and wire.ready and engine.options.linger_ms != 0:
-            pipe.outgoing.clear()
-            engine.pattern.detach(pipe)
-            pipe.outgoing.extend(rest)
+            self._detach(pipe)
             wire.write()
             wire.finish()
         else:
             if wire is not None:
                 engine.drop(wire)
             engine.pattern.detach(pipe)
+
+    def _detach(self, pipe: Pipe) -> None:
+        """Take a pipe from the pattern, and leave what is queued in it."""
+        rest = list(pipe.outgoing)
+        pipe.outgoing.clear()
+        self._engine.pattern.detach(pipe)
+        pipe.outgoing.extend(rest)
+
+    # -- what is left for somebody who has not come yet ----------------------------------------
+
+    def _has_rest(self, connector: Connector) -> bool:
+        """Whether there is something to send, and somebody may still come for it."""
+        if connector.stopped or self._engine.options.linger_ms == 0:
+            return False
+        return any(type(item) is not Command for item in connector.pipe.outgoing)
+
+    def _retire_later(self, connector: Connector) -> None:
+        """Have a connector go on until what is queued for it has left, or LINGER is over."""
+        engine = self._engine
+        self._detach(connector.pipe)
+        limit: Handle | None = None
+        if engine.options.linger_ms > 0:
+            when = engine.reactor.time() + engine.options.linger_ms / 1000
+            limit = engine.reactor.call_at(when, lambda: self._too_late(connector))
+        self.retired[connector] = limit
+
+    def send_rest(self, connector: Connector, wire: StreamWire) -> None:
+        """A retired connector has its connection: that is for what is left, and then it ends."""
+        self._forget(connector)
+        connector.stop()
+        wire.write()
+        wire.finish()
+
+    def drop_rest(self) -> None:
+        """Send nothing any more of what is left for those who have not come."""
+        for connector in list(self.retired):
+            self._forget(connector)
+            connector.stop()
+            if connector.wire is not None:
+                self._engine.drop(connector.wire)
+            self._engine.pattern.detach(connector.pipe)
+
+    def _too_late(self, connector: Connector) -> None:
+        connector.give_up()
+        if connector.wire is not None:
+            self._engine.drop(connector.wire)
+        self._engine.turn()
+
+    def _forget(self, connector: Connector) -> None:
+        limit = self.retired.pop(connector, None)
+        if limit is not None:
+            limit.cancel()
 
     # -- udp -----------------------------------------------------------------------------------
 

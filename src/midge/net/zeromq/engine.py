@@ -332,6 +332,9 @@ class SocketEngine:
             fresh = True
         else:
             connector.succeeded()
+            if connector in self.endpoints.retired:
+                self.endpoints.send_rest(connector, wire)
+                return
             fresh = self.options.immediate and pipe not in self.pattern.peers()
         pipe.address = wire.address
         pipe.socket_type = info.socket_type

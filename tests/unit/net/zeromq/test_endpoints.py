@@ -13,6 +13,7 @@ from midge.net.zeromq.reactor import Address
 from midge.net.zeromq.resolver import look_up
 from midge.patterns import monitor as m
 from midge.patterns.errors import SocketError
+from tests.process import free_port
 from tests.unit.net.zeromq.conftest import World
 
 
@@ -242,6 +243,75 @@ def test_unbind_knows_the_name_that_was_given_too(world: World, wildcard: str) -
     pull.unbind(wildcard)
     with pytest.raises(SocketError):
         pull.unbind(pull.last_endpoint)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_what_is_queued_at_a_disconnect_waits_for_the_peer(world: World, before: bool) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    if before:
+        gone = world.socket("PULL")
+        gone.bind(endpoint)
+        world.reactor.advance(1.0)
+        assert push.send(b"first")
+        world.reactor.settle()
+        assert gone.receive() == b"first"
+        gone.close(0, lambda: None)
+        world.reactor.settle()
+    assert push.send(b"left")
+    push.disconnect(endpoint)
+    assert not push.send(b"nobody")
+    pull = world.socket("PULL")
+    pull.bind(endpoint)
+    world.reactor.advance(1.0)
+    assert pull.receive_many(5) == [b"left"]
+    assert not pull.pattern.peers()
+    assert world.reactor.watched == 1, "something is left of the connection"
+
+
+def test_it_waits_no_longer_than_linger_says(world: World) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    push = world.socket("PUSH", linger_ms=2000)
+    push.connect(endpoint)
+    assert push.send(b"left")
+    push.disconnect(endpoint)
+    world.reactor.advance(3.0)
+    assert sum(push.stats()["dropped"].values()) == 1
+    pull = world.socket("PULL")
+    pull.bind(endpoint)
+    world.reactor.advance(3.0)
+    assert pull.receive() is None
+
+
+@pytest.mark.parametrize(("linger_ms", "came"), [(0, []), (5000, [b"left"])])
+def test_a_socket_that_is_closed_then_waits_as_its_own_linger_says(
+    world: World, linger_ms: int, came: list[bytes]
+) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    push = world.socket("PUSH")
+    push.connect(endpoint)
+    assert push.send(b"left")
+    push.disconnect(endpoint)
+    push.close(linger_ms, lambda: None)
+    assert push.closed == (linger_ms == 0)
+    pull = world.socket("PULL")
+    pull.bind(endpoint)
+    world.reactor.advance(1.0)
+    assert pull.receive_many(5) == came
+    assert push.closed
+
+
+def test_who_only_subscribes_has_nothing_left_to_send(world: World) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    sub = world.socket("SUB")
+    sub.pattern.subscribe(b"")
+    sub.connect(endpoint)
+    sub.disconnect(endpoint)
+    pub = world.socket("PUB")
+    pub.bind(endpoint)
+    world.reactor.advance(1.0)
+    assert not pub.pattern.peers()
 
 
 def test_disconnect_sends_what_is_queued_and_then_goes(world: World) -> None:
