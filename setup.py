@@ -15,7 +15,10 @@ from setuptools.command.build_py import build_py
 #: Rooms whose modules are compiled, and single modules. What a program of the user derives from, or
 #: what tests replace, is not here; see ``midge.compiled``.
 ROOMS = ("mqtt", "topics", "broker", "links", "zmtp", "patterns", "net/zeromq")
-MODULES = ("message.py", "zmq/quick.py", "zmq/quick_async.py")
+MODULES = (
+    *("message.py", "zmq/quick.py", "zmq/quick_async.py"),
+    *("server/clients.py", "server/mqtt_server.py"),
+)
 #: Modules of those rooms that are not: one needs weak references, and options are set by name.
 NOT_COMPILED = (
     "net/zeromq/blocking_context.py",

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr as mypyc_attr
+    from mypy_extensions import trait as trait
 else:
 
     def mypyc_attr(**attributes):
         """Tell the compiler something about a class; nothing happens without it."""
         return lambda decorated: decorated
+
+    def trait(decorated):
+        """Tell the compiler that a class is a second base of others; nothing without it."""
+        return decorated

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midge.compiled import mypyc_attr
-
 if TYPE_CHECKING:
     from midge.broker.broker import Broker
     from midge.broker.pressure import Pressure
@@ -35,7 +33,6 @@ class Endpoint:
         self.listener_port = listener_port
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Link:
     """One outside party.
 

@@ -18,7 +18,6 @@ from midge.broker.delivery import MQTT_3, MQTT_5
 from midge.broker.link import Endpoint, Link
 from midge.broker.plain_run import PLAIN_BYTES_MAX
 from midge.broker.rates import Rates, rates_of
-from midge.compiled import mypyc_attr
 from midge.errors import ProtocolError
 from midge.links import mqtt_connect
 from midge.links.mqtt_connect import Authentication
@@ -48,7 +47,6 @@ _NO_ANSWERS: Final[deque[tuple[int, p.Packet]]] = deque(maxlen=0)
 _ID_NOT_FOUND: Final = 0x92
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class MqttLink(Link):
     """One client's connection.
 

@@ -17,7 +17,6 @@ from midge.broker.link import Endpoint, Link
 from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
 from midge.broker.session import Session
-from midge.compiled import mypyc_attr
 from midge.config.settings import anonymous_allowed
 from midge.links.zmq_admission import authenticate
 from midge.links.zmq_answerer import Answerer
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
 PROPERTIES_PROPERTY: Final = "X-Midge-Properties"
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class ZmqLink(Link):
     """One ZeroMQ peer.
 

@@ -54,6 +54,8 @@ class AsyncioStream(asyncio.BufferedProtocol):
             to refuse it.
     """
 
+    username: str | None = None  # a bare transport does not know
+
     __slots__ = (
         "_buffer",
         "_closing",

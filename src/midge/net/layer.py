@@ -23,6 +23,11 @@ class Below(Protocol):
         """See :class:`midge.net.stream.Stream`, also for the verbs."""
         ...
 
+    @property
+    def username(self) -> str | None:
+        """Who the peer is, where that is known down there."""
+        ...
+
     def peer(self) -> tuple[str, int]:
         """Address and port of the peer; a Unix socket has neither."""
         ...
@@ -65,7 +70,7 @@ class Layer:
         self.below = below
         self.above: Handler | None = None
         self.closed = False
-        self.username: str | None = getattr(below, "username", None)
+        self.username = below.username
         self.secured: bool = getattr(below, "secured", False)
         self._opened = opened
         self._refused = refused

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from midge.compiled import trait
 from midge.limits import OUTPUT_PIECES_MAX
 from midge.links.mqtt import MqttLink
 from midge.links.zmq import ZmqLink
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ALONE_S: Final = 0.0001
 
 
+@trait
 class StreamClient:
     """A link on a stream: the part that is the same for all protocols."""
 
@@ -120,16 +122,12 @@ class StreamClient:
         if not self._stream.full or self.pending_pieces() <= OUTPUT_PIECES_MAX:
             self._stream.resume_reading()
 
-    def acknowledged(self) -> None:
-        """Something was queued outside of a turn of this link."""
-        self._server.touched.append(self)
-
     def abort(self) -> None:
         """Cut the connection."""
         self._stream.abort()
 
 
-class MqttClient(StreamClient, MqttLink):
+class MqttClient(MqttLink, StreamClient):
     """An MQTT client."""
 
     __slots__ = ("_server", "_stream")
@@ -144,13 +142,13 @@ class MqttClient(StreamClient, MqttLink):
     ) -> None:
         address, port = stream.peer()
         MqttLink.__init__(self, server.broker, listener, address, port, listener_port, now)
-        self.certified = getattr(stream, "username", None)
+        self.certified = stream.username
         self._server = server
         self._stream = stream
 
-    receive_data = MqttLink.receive_data
-    receive_eof = MqttLink.receive_eof
-    is_held = MqttLink.is_held
+    def acknowledged(self) -> None:
+        """Something was queued outside of a turn of this link."""
+        self._server.touched.append(self)
 
     def pending_pieces(self) -> int:
         """See :meth:`StreamClient.pending_pieces`."""
@@ -171,7 +169,7 @@ class MqttClient(StreamClient, MqttLink):
         self._server.touched.append(self)
 
 
-class ZmqClient(StreamClient, ZmqLink):
+class ZmqClient(ZmqLink, StreamClient):
     """A ZeroMQ peer."""
 
     __slots__ = ("_server", "_stream")
@@ -192,9 +190,9 @@ class ZmqClient(StreamClient, ZmqLink):
         self._server = server
         self._stream = stream
 
-    receive_data = ZmqLink.receive_data
-    receive_eof = ZmqLink.receive_eof
-    is_held = ZmqLink.is_held
+    def acknowledged(self) -> None:
+        """Something was queued outside of a turn of this link."""
+        self._server.touched.append(self)
 
     def pending_pieces(self) -> int:
         """See :meth:`StreamClient.pending_pieces`."""

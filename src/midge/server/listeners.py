@@ -89,8 +89,13 @@ class OpenListener:
         Args:
             web: answers what is asked over HTTP; ``None``: nobody does.
         """
-        made: list[MakeLayer] = []
         settings = self.settings
+        if self.tls is None and settings.protocol == "mqtt" and not settings.proxy_protocol:
+            return []  # as most are: each connection asks, and what is below makes functions
+        return self._make_layers(settings, web)
+
+    def _make_layers(self, settings: ListenerSettings, web: Web | None) -> list[MakeLayer]:
+        made: list[MakeLayer] = []
         if settings.proxy_protocol:
             made.append(lambda below, opened, refused: ProxyLayer(below, settings, opened, refused))
         if self.tls is not None:

@@ -22,6 +22,7 @@ class Wire:
     """What carries the layer; it notes what is asked of it."""
 
     full = False
+    username: str | None = None
 
     def __init__(self) -> None:
         self.ended: list[str] = []
