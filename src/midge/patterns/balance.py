@@ -86,3 +86,7 @@ class Balanced(Pattern):
     def can_send(self) -> bool:
         """See :meth:`Pattern.can_send`."""
         return bool(self._active)
+
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        return self.can_send()

@@ -77,6 +77,10 @@ class Pair(Pattern):
         """See :meth:`Pattern.can_send`."""
         return self._pipe is not None and self._pipe.room()
 
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        return self.can_send()
+
 
 class Channel(Pair):
     """PAIR for one-part messages."""

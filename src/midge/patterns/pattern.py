@@ -239,6 +239,14 @@ class Pattern:
         """Whether :meth:`send` would not have to wait."""
         return False
 
+    def may_send(self) -> bool:
+        """Whether a message may begin, of which nothing but that is known.
+
+        Raises:
+            SocketError: this type cannot send (ENOTSUP), or not now (EFSM).
+        """
+        raise not_supported(f"{self.type_name} sockets do not send")
+
     def can_receive(self) -> bool:
         """Whether :meth:`receive` would give something."""
         return bool(self._waiting)

@@ -231,6 +231,10 @@ class Publisher(Pattern):
             return True
         return all(pipe.room() for pipe in self._subscriptions.owners())
 
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        return self.can_send()
+
     def subscriber_count(self, prefix: bytes | None = None) -> int:
         """See :meth:`Pattern.subscriber_count`."""
         return len(self._subscriptions.owners(prefix))

@@ -7,13 +7,16 @@ it there and takes it away; REP keeps what stands before the body, and puts it b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from midge.patterns.balance import Balanced
 from midge.patterns.errors import EFSM, SocketError
 from midge.patterns.options import Options
 from midge.patterns.pattern import FULL, MALFORMED, NOT_ASKED, PEER_GONE, Pattern
 from midge.patterns.pipe import Pipe
+
+_REPLY_FIRST: Final = "REQ must receive the reply before it sends again"
+_REQUEST_FIRST: Final = "REP must receive a request before it sends"
 
 
 class Req(Balanced):
@@ -43,7 +46,7 @@ class Req(Balanced):
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`."""
         if self._waits and not self.options.req_relaxed:
-            raise SocketError(EFSM, "REQ must receive the reply before it sends again")
+            raise SocketError(EFSM, _REPLY_FIRST)
         active = self._active
         if not active:
             return False
@@ -108,6 +111,12 @@ class Req(Balanced):
         """See :meth:`Pattern.can_send`."""
         return bool(self._active) and (not self._waits or self.options.req_relaxed)
 
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        if self._waits and not self.options.req_relaxed:
+            raise SocketError(EFSM, _REPLY_FIRST)
+        return bool(self._active)
+
     def can_receive(self) -> bool:
         """See :meth:`Pattern.can_receive`."""
         return self._waits and bool(self._waiting)
@@ -152,7 +161,7 @@ class Rep(Pattern):
         """See :meth:`Pattern.send`; the reply to a peer that has gone is dropped."""
         envelope = self._envelope
         if envelope is None:
-            raise SocketError(EFSM, "REP must receive a request before it sends")
+            raise SocketError(EFSM, _REQUEST_FIRST)
         pipe = self._peer
         self._envelope = None
         self._peer = None
@@ -167,6 +176,12 @@ class Rep(Pattern):
     def can_send(self) -> bool:
         """See :meth:`Pattern.can_send`."""
         return self._envelope is not None
+
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        if self._envelope is None:
+            raise SocketError(EFSM, _REQUEST_FIRST)
+        return True
 
     def can_receive(self) -> bool:
         """See :meth:`Pattern.can_receive`."""

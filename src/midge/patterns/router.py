@@ -81,6 +81,10 @@ class Named(Pattern):
         """See :meth:`Pattern.can_send`: it depends on the peer."""
         return True
 
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`: it depends on the peer."""
+        return True
+
 
 class Router(Named):
     """See the module. Blocks never; with ROUTER_MANDATORY it says what cannot be sent."""

@@ -181,3 +181,7 @@ class XSub(Subscriber):
     def can_send(self) -> bool:
         """See :meth:`Pattern.can_send`."""
         return True
+
+    def may_send(self) -> bool:
+        """See :meth:`Pattern.may_send`."""
+        return True

@@ -192,9 +192,26 @@ class Socket(_Face):
             part, tracker = self._part(data, copy, track)
         except Exception as error:
             return _failed(loop, error)
+        return self._send_last([part], tracker, flags)
+
+    def _send_last(self, parts: list[Any], tracker: Any, flags: int) -> Future[Any]:
+        """Send what parts there are already, and these."""
         before = self._parts
         self._parts = []
-        return self._send_later([*before, part] if before else part, tracker, flags)
+        parts = [*before, *parts]
+        sent = self._send_later(parts[0] if len(parts) == 1 else parts, tracker, flags)
+        if flags & _DONTWAIT and sent.done() and isinstance(sent.exception(), Again):
+            self._parts = before
+        return sent
+
+    def _begin_message(self, flags: int) -> None:
+        """See the base; what may wait does so as a whole, with its last part."""
+        if not flags & _DONTWAIT:
+            self._call(self._core.engine.pattern.may_send)
+        elif self._senders:
+            raise Again
+        else:
+            super()._begin_message(flags)
 
     def _send_all_parts(
         self, msg_parts: Sequence[Any], flags: int, copy: bool, track: bool, named: dict[str, Any]
@@ -211,10 +228,7 @@ class Socket(_Face):
             parts, tracker = self._assemble(msg_parts, copy, track)
         except Exception as error:
             return _failed(loop, error)
-        if self._parts:
-            parts = [*self._parts, *parts]
-            self._parts = []
-        return self._send_later(parts[0] if len(parts) == 1 else parts, tracker, flags)
+        return self._send_last(parts, tracker, flags)
 
     def _refused(self, error: SocketError) -> Future[Any]:
         try:

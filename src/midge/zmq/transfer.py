@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from threading import Event as ThreadEvent
 from typing import Any, Final
 
+from midge.net.zeromq.engine import POLLOUT
 from midge.patterns.errors import SocketError
 from midge.zmq.constants import Errno, Flag
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
@@ -41,24 +42,34 @@ class Transfer(SocketBase):
             self._send_whole(self._addressed(part, data, routing_id, group), flags)
             return tracker
         if flags & MORE:
-            self._check_send()
+            if not self._parts:
+                self._begin_message(flags)
             self._parts.append(part)
             return tracker
-        item: Any = part
-        if self._parts:
-            item = [*self._parts, part]
-            self._parts = []
-        self._send_whole(item, flags)
+        before = self._parts
+        if not before:
+            self._send_whole(part, flags)
+            return tracker
+        self._parts = []
+        try:
+            self._send_whole([*before, part], flags)
+        except Again:  # whoever there was room with has left since
+            self._parts = before
+            raise
         return tracker
 
-    def _check_send(self) -> None:
-        """Say now that this type cannot send, or not now, and not with the last part."""
-        pattern = self._core.engine.pattern
-        if not self._parts and self._type_name in ("REQ", "REP"):
-            can = self._call(pattern.can_send)
-            waits = self._type_name == "REQ" and not getattr(pattern, "_waits", False)
-            if not can and not waits:
-                raise ZMQError(Errno.EFSM)
+    def _begin_message(self, flags: int) -> None:
+        """Say with the first part, not the last, that this type cannot send, or has no room."""
+        blocking = self._core.blocking
+        if blocking.credit > 0 or self._call(self._core.engine.pattern.may_send):
+            return
+        timeout_ms = 0 if flags & DONTWAIT else self._core.engine.options.send_timeout_ms
+        try:
+            if blocking.poll(timeout_ms, POLLOUT):
+                return
+        except SocketError as error:
+            self._raise(error)
+        raise Again
 
     def _part(self, data: Any, copy: bool, track: bool) -> tuple[Any, MessageTracker | None]:
         if isinstance(data, Frame):
@@ -133,9 +144,14 @@ class Transfer(SocketBase):
             return None
         parts, tracker = self._assemble(msg_parts, copy, track)
         if self._closed or self._single or self._parts or flags & MORE:
-            for given in msg_parts[:-1]:
-                self._put_part_of(given, flags | MORE, copy, track, **kwargs)
-            return self._put_part_of(msg_parts[-1], flags, copy, track, **kwargs)
+            before = len(self._parts)
+            try:
+                for given in msg_parts[:-1]:
+                    self._put_part_of(given, flags | MORE, copy, track, **kwargs)
+                return self._put_part_of(msg_parts[-1], flags, copy, track, **kwargs)
+            except Again:
+                del self._parts[before:]
+                raise
         self._send_whole(parts[0] if len(parts) == 1 else parts, flags)
         return tracker
 

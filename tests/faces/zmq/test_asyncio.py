@@ -122,6 +122,41 @@ def test_parts_are_sent_and_received_one_by_one(bench: AsyncBench, run: Run) -> 
     run(work())
 
 
+def test_a_message_in_parts_that_may_not_wait_is_refused_with_its_first_part(
+    bench: AsyncBench, run: Run
+) -> None:
+    zmq = bench.zmq
+
+    async def work() -> None:
+        push, pull = bench.socket("PUSH"), bench.socket("PULL")
+        with pytest.raises(zmq.Again):
+            await push.send(b"refused", zmq.SNDMORE | zmq.DONTWAIT)
+        bench.join(pull, push)
+        await push.send(b"head", zmq.SNDMORE)
+        await push.send(b"body")
+        assert await pull.recv_multipart() == [b"head", b"body"]
+
+    run(work())
+
+
+def test_parts_are_kept_when_the_last_one_may_not_wait(ours: AsyncBench, run: Run) -> None:
+    bench, zmq = ours, ours.zmq
+
+    async def work() -> None:
+        push, pull = bench.socket("PUSH"), bench.socket("PULL")
+        await push.send(b"head", zmq.SNDMORE)  # which waits with its last part
+        for last in ([b"body"], [b"more", b"body"]):
+            with pytest.raises(zmq.Again):
+                await push.send_multipart(last, zmq.DONTWAIT)
+            with pytest.raises(zmq.Again):
+                await push.send(b"body", zmq.DONTWAIT)
+        bench.join(pull, push)
+        await push.send(b"body", zmq.DONTWAIT)
+        assert await pull.recv_multipart() == [b"head", b"body"]
+
+    run(work())
+
+
 def test_parts_that_are_sent_while_others_wait_stay_together(bench: AsyncBench, run: Run) -> None:
     zmq = bench.zmq
 

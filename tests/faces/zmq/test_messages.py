@@ -62,6 +62,55 @@ def test_parts_are_sent_one_by_one_and_received_one_by_one(bench: Bench) -> None
     assert got == [b"part 0", b"part 1", b"part 2", b"last"]
 
 
+@pytest.mark.parametrize("kind", ["PUSH", "PAIR", "DEALER"])
+def test_a_message_in_parts_is_refused_with_its_first_part(bench: Bench, kind: str) -> None:
+    zmq = bench.zmq
+    sender = bench.socket(kind)
+    for flags in (zmq.SNDMORE | zmq.DONTWAIT, zmq.SNDMORE):
+        sender.sndtimeo = 10
+        with pytest.raises(zmq.Again):
+            sender.send(b"refused", flags)
+    receiver = bench.socket({"PUSH": "PULL"}.get(kind, kind))
+    bench.join(receiver, sender)
+    sender.send(b"head", zmq.SNDMORE)
+    sender.send(b"body")
+    assert receiver.recv_multipart() == [b"head", b"body"]
+
+
+def test_a_type_that_cannot_send_says_so_with_the_first_part(bench: Bench) -> None:
+    zmq = bench.zmq
+    pull, rep = bench.socket("PULL"), bench.socket("REP")
+    with pytest.raises(zmq.ZMQError) as caught:
+        pull.send(b"head", zmq.SNDMORE)
+    assert caught.value.errno == zmq.ENOTSUP
+    with pytest.raises(zmq.ZMQError) as caught:
+        rep.send(b"head", zmq.SNDMORE)
+    assert caught.value.errno == zmq.EFSM
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_parts_are_kept_when_the_room_for_them_has_gone_meanwhile(
+    ours: Bench,  # (libzmq drops the message without a word.)
+    at_once: bool,
+) -> None:
+    first, push = ours.pair("PULL", "PUSH")
+    push.send(b"head", ours.zmq.SNDMORE)
+    first.close()
+    while push.poll(0, ours.zmq.POLLOUT):  # until it has heard of that
+        pass
+    push.sndtimeo = 10
+    flags = ours.zmq.DONTWAIT if at_once else 0
+    for _ in range(2):
+        with pytest.raises(ours.zmq.Again):
+            push.send(b"body", flags)
+        with pytest.raises(ours.zmq.Again):
+            push.send_multipart([b"more", b"body"], flags)
+    second = ours.socket("PULL")
+    ours.join(second, push)
+    push.send(b"body")
+    assert second.recv_multipart() == [b"head", b"body"]
+
+
 def test_the_rest_of_a_message_is_taken_with_recv_multipart(bench: Bench) -> None:
     one, other = bench.pair("PAIR", "PAIR")
     other.send_multipart([b"a", b"b", b"c"])
