@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import midge
 from midge.topics import names
@@ -33,7 +32,7 @@ def is_compiled() -> bool:
 def _why_not(folder: str) -> str:
     beside = os.listdir(os.path.join(folder, "topics"))
     if any(name.startswith("names.") and name.endswith((".so", ".pyd")) for name in beside):
-        if "midge.pure" in sys.modules:
+        if os.environ.get("MIDGE_PURE", "0") not in ("", "0"):
             return "MIDGE_PURE is set"
         return "what is compiled is for another Python"
     try:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from midge.compiled import mypyc_attr
 from midge.errors import ProtocolError
 from midge.limits import PACKET_ID_MAX
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Outbound:
     """What an :class:`Outgoing` table holds: anything that knows its quality of service."""
 
