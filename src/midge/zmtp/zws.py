@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from midge.limits import ZMTP_FRAME_BYTES_MAX
+from midge.limits import READ_BYTES, ZMTP_COMMAND_BYTES_MAX, ZMTP_FRAME_BYTES_MAX
 from midge.zmtp.errors import MALFORMED_MESSAGE, ZmtpError
 from midge.zmtp.frames import COMMAND, LONG, MORE, encode_header
 from midge.zmtp.greeting import OPENING, rest_of_greeting
@@ -38,6 +38,11 @@ _GREETING_BYTES_BARE: Final = len(OPENING) + 1
 #: What a frame may have beyond MAXMSGSIZE: commands, and the shell of an encrypted message.
 _SLACK_BYTES: Final = 65_536
 _EXTRA: Final = 256
+#: A command, as its header would be judged if it had one.
+_COMMAND_BYTES_MAX: Final = ZMTP_COMMAND_BYTES_MAX + _EXTRA
+#: Anything before the handshake is done. A chunk may have the end of the handshake and a part of
+#: the first message in it, which is not to be taken for a part of the handshake.
+_SHAKING_BYTES_MAX: Final = READ_BYTES + _COMMAND_BYTES_MAX
 #: Smaller pieces of a message are gathered while it is not whole.
 _GATHER_BYTES: Final = 1024
 #: ZMTP's flags to those of ZWS.
@@ -76,9 +81,13 @@ def _fitting_number(socket_type: str) -> int:
 
 
 class ZwsReader:
-    """Makes ZMTP's frames of the pieces of WebSocket messages."""
+    """Makes ZMTP's frames of the pieces of WebSocket messages.
 
-    __slots__ = ("_flags", "_pieces", "_size", "_size_max")
+    Attributes:
+        shaking: the peer is not in yet: it may say little, whatever a message may have later.
+    """
+
+    __slots__ = ("_flags", "_pieces", "_size", "_size_max", "shaking")
 
     def __init__(self, settings: Settings) -> None:
         limit = settings.message_bytes_max
@@ -88,6 +97,7 @@ class ZwsReader:
         self._flags = -1
         self._pieces: list[bytes | bytearray] = []
         self._size = 0
+        self.shaking = False
 
     def feed(self, data: bytes, finished: bool) -> list[bytes | bytearray]:
         """Take a piece of a binary message.
@@ -106,10 +116,13 @@ class ZwsReader:
             self._flags = _checked_flags(data[0])
             data = data[1:]
         self._size += len(data)
-        if self._size > self._size_max:
-            raise ZmtpError(
-                f"a frame is larger than the {self._size_max} bytes allowed", MALFORMED_MESSAGE
-            )
+        limit = self._size_max
+        if self._flags == COMMAND:
+            limit = _COMMAND_BYTES_MAX
+        elif self.shaking:
+            limit = min(limit, _SHAKING_BYTES_MAX)
+        if self._size > limit:
+            raise ZmtpError(f"a frame is larger than the {limit} bytes allowed", MALFORMED_MESSAGE)
         if data:
             self._add(data)
         if not finished:

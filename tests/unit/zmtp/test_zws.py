@@ -58,6 +58,8 @@ def test_what_a_connection_sends_becomes_one_message_for_each_frame(
 def test_messages_become_frames_in_whatever_pieces_they_come(
     frames: list[tuple[int, int]], sizes: list[int]
 ) -> None:
+    # A command of a size that no command may have is refused.
+    frames = [(flags, min(size, 60_000) if flags == COMMAND else size) for flags, size in frames]
     said = bodies(frames)
     reader = ZwsReader(Settings("DEALER"))
     stream = b""
@@ -143,3 +145,22 @@ def test_two_connections_shake_hands_through_it(one: str, other: str, subprotoco
             names += [type(event).__name__ for event in events]
     assert names == ["Ready", "Ready"]
     assert {conn.version for conn, _, _ in ends} == {(2, 0) if subprotocol == BARE else (3, 0)}
+
+
+@pytest.mark.parametrize(("flags", "shaking"), [(2, False), (2, True), (0, True), (1, True)])
+def test_a_command_and_a_peer_that_is_not_in_are_bounded_without_maxmsgsize(
+    flags: int, shaking: bool
+) -> None:
+    reader = ZwsReader(Settings("PULL"))
+    reader.shaking = shaking
+    assert reader.feed(bytes((flags,)) + bytes(65_000), False) == []
+    with pytest.raises(ZmtpError, match="larger than"):
+        reader.feed(bytes(330_000), False)
+
+
+def test_a_peer_that_is_in_is_not() -> None:
+    reader = ZwsReader(Settings("PULL"))
+    reader.feed(b"\0", False)
+    for _ in range(400):
+        reader.feed(bytes(1000), False)
+    assert len(b"".join(reader.feed(b"", True))) == 400_000 + 9

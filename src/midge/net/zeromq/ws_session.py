@@ -65,6 +65,7 @@ class WsSession:
         """
         self._settings = settings
         self._reader = ZwsReader(settings)
+        self._reader.shaking = True
         self._writer: ZwsWriter | None = None
         self._head_bytes = 0
         self.subprotocol = ""
@@ -146,6 +147,10 @@ class WsSession:
         self.subprotocol = subprotocol
         self._writer = ZwsWriter(subprotocol)
         return peer_greeting(self._settings, subprotocol)
+
+    def introduced(self) -> None:
+        """The handshake of ZMTP is done as well: the peer may say what the options allow."""
+        self._reader.shaking = False
 
     def _complain(self, status: int) -> None:
         """Tell the peer, where that can be done, that it is wrong."""

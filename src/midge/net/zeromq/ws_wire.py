@@ -80,6 +80,8 @@ class WsWire(Wire):
         self._push_ws()
         if clear and not self.closed:
             super().received(clear)
+            if self.ready:
+                self._ws.introduced()
         if (over or self._ws.over) and not self.closed:
             self.ended()
 
