@@ -46,26 +46,25 @@ def _at_exit() -> None:
 
 
 def _let_leave(core: ContextCore) -> None:
+    """Wait until everything has left, or its LINGER is over.
+
+    No socket is closed: a daemon thread may be in a call, or make the next one, and is to end with
+    the program, without a word. If a socket were closed it would be told, and would tell the user.
+    """
     begun = time.monotonic()
-    longest_ms = int(_EXIT_LINGER_S * 1000)
-    closed = []
-    in_use = []
-    for engine in core.blocking.engines:
-        own_ms = engine.engine.options.linger_ms
-        linger_ms = longest_ms if own_ms < 0 else min(own_ms, longest_ms)
-        if engine.reactor.waiting:
-            # A daemon thread is in a call, and is to end with the program, without a word. If the
-            # socket were closed it would be told, and would tell the user.
-            in_use.append((engine, begun + linger_ms / 1000))
-        else:
-            engine.close(linger_ms)
-            closed.append(engine)
+    engines = core.blocking.engines
+    leaving = []
+    for engine in engines:
+        own_s = engine.engine.options.linger_ms / 1000
+        leaving.append((engine, begun + (_EXIT_LINGER_S if own_s < 0 else own_s)))
     while (now := time.monotonic()) < begun + _EXIT_LINGER_S:
-        closed = [engine for engine in closed if not engine.disposed]
-        in_use = [(engine, until) for engine, until in in_use if now < until and engine.has_leaving]
-        if not closed and not in_use:
+        leaving = [(engine, until) for engine, until in leaving if engine.has_leaving()]
+        leaving = [(engine, until) for engine, until in leaving if now < until]
+        if not leaving:
             break
-        core.wait_empty(0.01)
+        time.sleep(0.002)
+    for engine in engines:
+        engine.stop_listening()  # and remove the files of ipc
 
 
 atexit.register(_at_exit)

@@ -416,7 +416,16 @@ IN_A_CALL = """
     third.send(b"x")
     poller = zmq.Poller()
     poller.register(other)
-    for call in one.recv, poller.poll:
+
+    looker = zmq.Poller()
+    looker.register(third)
+
+    def look():
+        while True:
+            looker.poll(0)
+            time.sleep(0.001)
+
+    for call in one.recv, poller.poll, look:
         threading.Thread(target=call, daemon=True).start()
     time.sleep(0.1)
 """
@@ -432,6 +441,43 @@ def test_daemon_threads_end_with_the_program_without_a_word(bench: Bench, module
     done = python(code, module, f"tcp://127.0.0.1:{port}")
     assert (done.returncode, done.stderr) == (0, "")
     assert dealer.recv() == b"last words"
+
+
+def test_what_asyncio_has_left_unsent_leaves_at_the_end_too(ours: Bench) -> None:
+    pull = ours.socket("PULL")
+    port = pull.bind_to_random_port("tcp://127.0.0.1")
+    done = python(
+        """
+        import asyncio, sys
+        import midge.zmq.asyncio
+        import midge.zmq as zmq
+
+        push = zmq.asyncio.Context.instance().socket(zmq.PUSH)
+
+        async def main():
+            push.connect(f"tcp://127.0.0.1:{sys.argv[1]}")
+            await push.send(b"last words")
+
+        asyncio.run(main())
+        """,
+        str(port),
+    )
+    assert done.returncode == 0, done.stderr
+    assert pull.recv() == b"last words"
+
+
+def test_the_files_of_ipc_are_removed_at_the_end_of_a_program() -> None:
+    done = python(
+        """
+        import midge.zmq as zmq
+        made = zmq.Context.instance().socket(zmq.REP)
+        made.bind("ipc://*")
+        print(made.last_endpoint.decode().removeprefix("ipc://"))
+        """
+    )
+    path = done.stdout.strip()
+    assert path
+    assert not os.path.exists(path)
 
 
 def test_messages_that_were_sent_before_the_end_of_a_program_arrive(ours: Bench) -> None:

@@ -519,11 +519,18 @@ class BlockingEngine:
         """Somebody must write something."""
         return bool(self.lane) or bool(self._pattern.dirty)
 
-    @property
     def has_leaving(self) -> bool:
-        """Something that was sent is still here."""
+        """Do what is to be done, without waiting; whether something that was sent is still here."""
         with self._lock:
-            return self.has_unsent or self.engine.has_leaving
+            self.run_in_background()
+            return not self.disposed and (self.has_unsent or self.engine.has_leaving)
+
+    def stop_listening(self) -> None:
+        """Let nobody in any more; who is there stays."""
+        with self._lock:
+            if not self.disposed:
+                for listener in self.engine.endpoints.listeners:
+                    listener.close()
 
     def flush_in_background(self) -> None:
         """Write what was left; the lock is held."""
