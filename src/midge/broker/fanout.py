@@ -17,7 +17,7 @@ from midge.broker.link import Link
 from midge.broker.metrics import Metrics
 from midge.broker.outbox import Outbox
 from midge.broker.permission import NOBODY
-from midge.broker.plain_run import PLAIN, PLAIN_BYTES_MAX, respell
+from midge.broker.plain_run import PLAIN, PLAIN_BYTES_MAX, repeats, respell
 from midge.broker.session import Session, Subscription
 from midge.errors import MidgeError
 from midge.limits import KNOWN_EXTRAS_MAX
@@ -198,14 +198,10 @@ class Fanout:
                 # So they are the same again.
                 prefix = data[pos : body + extra]
                 step = end - pos
-                first = pos
-                pos = end
-                last = size - step
-                while pos <= last and data.startswith(prefix, pos):
-                    pos += step
-                repeats = (pos - first) // step
-                count += repeats
-                payload += repeats * (step - len(prefix))
+                like = 1 + repeats(data, prefix, end, step)
+                pos += like * step
+                count += like
+                payload += like * (step - len(prefix))
                 continue
             if allowed is not None and topic not in allowed:
                 break

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midge.broker.plain_run import respell
+from midge.broker.plain_run import repeats, respell
 from midge.limits import KNOWN_EXTRAS_MAX
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
@@ -181,6 +181,28 @@ def test_respelling_a_run_is_encoding_it_in_the_other_version(sent: list[p.Publi
     five = b"".join(encode(packet, 5) for packet in sent)
     assert respell(three, 4) == five
     assert respell(five, 5) == three
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(0, 3),
+    st.integers(0, 600),
+    st.lists(st.tuples(st.integers(0, 700), st.integers(0, 80), st.integers(0, 255)), max_size=3),
+    st.integers(0, 5),
+)
+def test_packets_that_begin_alike_are_counted_as_one_by_one(
+    length: int, payload: int, number: int, changes: list[tuple[int, int, int]], rest: int
+) -> None:
+    prefix = bytes(range(1, length + 1))
+    step = length + payload
+    data = bytearray(b"before" + (prefix + b"p" * payload) * number + prefix[:rest])
+    for packet, column, value in changes:
+        if packet < number and column < step:
+            data[6 + packet * step + column] = value
+    wanted = 0
+    while data[6 + wanted * step :][:length] == prefix and 6 + (wanted + 1) * step <= len(data):
+        wanted += 1
+    assert repeats(bytes(data), prefix, 6, step) == wanted
 
 
 def test_properties_that_came_before_take_the_lane() -> None:
