@@ -84,10 +84,11 @@ class Outgoing(Generic[T]):
         Raises:
             ProtocolError: the message was sent at QoS 2, which is answered by PUBREC.
         """
-        item = self.waiting.pop(packet_id, None)
-        if item is not None and item.qos != 1:
-            self.waiting[packet_id] = item
-            raise ProtocolError(f"PUBACK for packet {packet_id}, which was sent at QoS 2")
+        item = self.waiting.get(packet_id)
+        if item is not None:
+            if item.qos != 1:
+                raise ProtocolError(f"PUBACK for packet {packet_id}, which was sent at QoS 2")
+            del self.waiting[packet_id]
         return item
 
     def pubrec(self, packet_id: int, failed: bool) -> T | None:
