@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from midge.cli.version import is_compiled
 from tests.peers import missing
 from tests.process import BrokerProcess
 
@@ -21,6 +22,16 @@ settings.load_profile("midge")
 # A broker that root starts would become another user, who cannot read what tests write.
 if os.geteuid() == 0:
     os.environ.setdefault("PUID", "0")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the source can be tested with, where a compiled midge is tested."""
+    if not is_compiled():
+        return
+    left_out = [item for item in items if item.get_closest_marker("source_only")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

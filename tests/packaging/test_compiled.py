@@ -82,7 +82,7 @@ def test_what_derives_from_a_compiled_class_is_compiled_too_or_the_class_allows_
 def test_a_package_says_whether_it_is_compiled(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "midge", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.endswith(" (pure Python)\n")
+    assert done.stdout.endswith(f" ({version.kind()})\n")
     (tmp_path / "topics").mkdir()
     with mock.patch.object(midge, "__file__", str(tmp_path / "__init__.py")):
         assert version.kind() == "pure Python"

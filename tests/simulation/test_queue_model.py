@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -453,7 +454,8 @@ class DurableQueueModel(QueueModel):
     durable = True
 
 
-TestQueue = QueueModel.TestCase
+NOT_COMPILED = pytest.mark.source_only("its consumers derive from a class that is compiled")
+TestQueue = NOT_COMPILED(QueueModel.TestCase)
 TestQueue.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestDurableQueue = DurableQueueModel.TestCase
+TestDurableQueue = NOT_COMPILED(DurableQueueModel.TestCase)
 TestDurableQueue.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

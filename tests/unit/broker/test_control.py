@@ -428,6 +428,7 @@ def test_a_queue_that_is_empty_may_move_onto_the_disk_and_off_it(before: str) ->
         assert found is None
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @pytest.mark.parametrize("order", ["purgeQueue", "moveQueue"])
 def test_no_more_is_emptied_than_the_disk_can_follow(
     order: str, monkeypatch: pytest.MonkeyPatch
@@ -454,6 +455,7 @@ def test_no_more_is_emptied_than_the_disk_can_follow(
     assert 5 * CONTROL_SLICE in response["data"].values()
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_an_order_that_the_disk_cannot_take_is_answered() -> None:
     world = World(store=MemoryStore())
     admin = Admin(world)

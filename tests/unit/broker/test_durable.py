@@ -221,6 +221,7 @@ def fill(world: World, count: int, **properties: int) -> None:
         publisher.publish("t", b"%d" % number, 1, properties=wanted)
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_very_many_expired_messages_are_dropped_in_slices(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +377,7 @@ def test_those_who_waited_for_the_disk_and_left_are_forgotten(world: World) -> N
     assert len(keeper._relief) <= 1024
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_large_messages_of_a_client_that_is_away_are_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def test_messages_larger_than_a_receiver_takes_are_dropped_and_counted() -> None
     assert len(small.link.session.outbox.outgoing) == 0
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_client_that_subscribes_and_does_not_read_cannot_be_owed_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_client_that_subscribes_and_does_not_read_cannot_be_owed_without_end(
     assert greedy.link.session.outbox.owed == 0
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_session_has_a_limit_of_subscriptions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.mqtt_subscribe.SUBSCRIPTIONS_MAX", 3)
     world = World()

@@ -196,6 +196,7 @@ def test_sessions_and_queues_that_come_and_go_within_a_batch_leave_nothing_in_it
     assert journal.take()[1].sessions == {stays: None}
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @pytest.mark.parametrize("version", [4, 5])
 def test_messages_of_qos_0_for_a_stored_queue_wait_for_the_disk_as_well(
     world: World, version: int, monkeypatch: pytest.MonkeyPatch

@@ -55,6 +55,7 @@ def numbers(count: int) -> list[bytes]:
 # -- expired ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_very_many_expired_messages_go_in_slices(world: World) -> None:
     queue = unlimited(world)
     fill(world, queue, 20 * SLICE, expires_at=world.clock.now() + 5)
@@ -87,6 +88,7 @@ def test_nothing_is_overtaken_while_expired_messages_go(world: World) -> None:
 # -- given out -------------------------------------------------------------------------------------
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_consumer_that_takes_very_many_is_given_them_in_slices_and_in_order(
     world: World,
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_consumer_that_takes_very_many_is_given_them_in_slices_and_in_order(
 # -- handed back -----------------------------------------------------------------------------------
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_what_a_consumer_leaves_with_comes_back_in_slices_before_all_that_came_after(
     world: World,
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_queue_that_is_deleted_meanwhile_loses_each_message_once(world: World)
 # -- limits ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_queue_with_a_much_lower_limit_drops_in_slices(world: World) -> None:
     queue = unlimited(world, full="drop-oldest")
     fill(world, queue, 20 * SLICE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
+
 from midge.mqtt import packets as p
 from midge.mqtt import properties as props
 from midge.mqtt.encode import encode
@@ -26,6 +28,7 @@ def test_what_is_remembered_does_not_outlive_its_subscriber() -> None:
     assert len(world.broker.sessions) == 1
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 def test_sessions_that_ended_are_garbage() -> None:
     world = World()
     publisher = world.connect("publisher")

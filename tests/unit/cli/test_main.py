@@ -12,6 +12,7 @@ import pytest
 
 import midge
 from midge.cli.main import VERBS, main
+from midge.cli.version import version_line
 
 #: What costs more than a client command can afford.
 EXPENSIVE = [
@@ -28,7 +29,7 @@ EXPENSIVE = [
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"midge version {midge.__version__} (pure Python)\n"
+    assert capsys.readouterr().out == f"{version_line()}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
@@ -56,7 +57,7 @@ def test_each_verb_has_help_and_a_version(verb: str, capfd: pytest.CaptureFixtur
     assert main([verb, "--help"]) == 0
     assert f"Usage: midge {verb} " in capfd.readouterr().out
     assert main([verb, "--version"]) == 0
-    assert capfd.readouterr().out == f"midge version {midge.__version__} (pure Python)\n"
+    assert capfd.readouterr().out == f"{version_line()}\n"
 
 
 def test_an_unknown_verb_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -199,6 +199,7 @@ def test_a_worker_has_no_more_at_a_time_than_it_may(kind: str, ahead: int) -> No
     assert [request[-1] for request in worker.received()] == [b"%d" % ahead]
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_worker_has_a_limit_also_where_its_queue_has_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -256,6 +257,7 @@ def test_a_reply_for_who_has_gone_is_an_acknowledgement_all_the_same() -> None:
     assert (queue.acknowledged, queue.in_flight, queue.waiting) == (1, 0, 0)
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()
@@ -269,6 +271,7 @@ def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.Monkey
     assert asker.received() == [[b"2", b"", b"that"], [b"3", b"", b"that"]]
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_of_too_many_prefixes_the_last_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zmq_role, "SUBSCRIPTIONS_MAX", 2)
     sub = ZmqPeer(World(), "SUB")
@@ -467,6 +470,7 @@ def test_the_reply_of_a_worker_that_was_too_slow_is_not_sent_on() -> None:
     assert slow.link.dropped == {"late reply": 1}
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @pytest.mark.parametrize("kind", ["PUSH", "DEALER"])
 def test_who_puts_into_a_stored_queue_waits_for_the_disk(
     kind: str, monkeypatch: pytest.MonkeyPatch

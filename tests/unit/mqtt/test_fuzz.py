@@ -62,6 +62,7 @@ def test_the_streams_that_mutation_begins_with_are_good_ones(role: int, version:
         assert fuzz.check(SERVER, version, True, encode(connect, version), [7]) == [connect]
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_decoder_that_raises_something_else_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(data: bytes, start: int, end: int, first: int, version: int) -> p.Packet:
         return p.Puback(data[end + 9])
@@ -71,6 +72,7 @@ def test_a_decoder_that_raises_something_else_is_a_finding(monkeypatch: pytest.M
         fuzz.check(SERVER, 4, False, b"\x40\x02\0\x01", [])
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_reader_to_whom_cuts_matter_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_whole_chunks(data: bytes, start: int, end: int, first: int, version: int) -> p.Packet:
         return p.Puback(len(data))

@@ -35,6 +35,7 @@ def test_the_fields_are_the_arguments_of_the_constructor(cls: type[p.Packet]) ->
     assert cls.__match_args__ == arguments
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 @given(versions_and_packets)
 def test_a_packet_equals_its_copy_until_any_field_differs(drawn: tuple[int, p.Packet]) -> None:
     _, packet = drawn

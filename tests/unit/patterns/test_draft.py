@@ -208,6 +208,7 @@ def test_a_message_of_a_radio_is_a_group_and_one_part(item: Any) -> None:
     assert fails_with(socket("RADIO"), item) == errno.EINVAL
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_groups_beyond_what_one_peer_may_join_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefixes, "ZMQ_PREFIXES_MAX", 1)
     radio = socket("RADIO")

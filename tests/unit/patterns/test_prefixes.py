@@ -100,6 +100,7 @@ def test_wishes_are_counted(steps: list[tuple[bool, bytes]], heads: list[bytes])
             assert wanted.matches(memoryview(head)) == wanted.matches(head)  # type: ignore[arg-type]
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_what_one_owner_may_have_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefixes, "ZMQ_PREFIXES_MAX", 3)
     monkeypatch.setattr(prefixes, "ZMQ_PREFIX_BYTES_MAX", 10)

@@ -214,6 +214,7 @@ def test_subscribers_and_topics_can_be_counted(type_name: str) -> None:
     assert len(pub.peers()) == 3
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @PUBLISHERS
 def test_subscriptions_beyond_what_one_peer_may_have_are_counted(
     type_name: str, monkeypatch: pytest.MonkeyPatch

@@ -62,6 +62,7 @@ async def turns(durability: Durability, waiting: Waiting) -> None:
         await asyncio.sleep(0.002)
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_what_came_and_went_while_a_batch_was_written_is_acknowledged() -> None:
     store = SlowStore()
     journal = Journal()
@@ -179,6 +180,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 @pytest.mark.parametrize("place", ["in_write", "in_commit"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_whatever_fails_is_told_refuses_publishes_and_heals(
@@ -213,6 +215,7 @@ async def test_whatever_fails_is_told_refuses_publishes_and_heals(
 BUSY = StoreError("the store x cannot be written: database is locked", busy=True)
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 @pytest.mark.parametrize("ending", [False, True])
 async def test_a_file_that_another_process_has_for_a_moment_is_nothing_to_speak_of(
     ending: bool,
@@ -277,6 +280,7 @@ async def test_whatever_fails_at_the_end_is_told() -> None:
     assert "ValueError: a fault" in said[0]
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_a_fault_in_one_who_waits_costs_that_one_alone() -> None:
     store = Faulty()
     journal = Journal()
@@ -322,6 +326,7 @@ class Starving:
             self.served = True
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_a_page_that_could_not_be_read_is_tried_again_although_nothing_is_written() -> None:
     store = Faulty()
     store.in_page = StoreError("the store x cannot be read: a reason")
@@ -343,6 +348,7 @@ async def test_a_page_that_could_not_be_read_is_tried_again_although_nothing_is_
     await durability.close()
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_those_who_wait_for_pages_are_served_a_few_in_each_turn_of_the_loop() -> None:
     store = Faulty()
     journal = Journal()
@@ -366,6 +372,7 @@ async def test_those_who_wait_for_pages_are_served_a_few_in_each_turn_of_the_loo
     await durability.close()
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_publishers_that_waited_for_the_disk_go_on_a_few_in_each_turn_of_the_loop(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -422,6 +429,7 @@ async def test_the_clock_is_looked_at_before_a_batch_is_taken() -> None:
     assert [row.ends_at for row in store.read(0).sessions] == [6.0]
 
 
+@pytest.mark.source_only("it gives compiled code what its types do not allow")
 async def test_very_many_who_wait_are_told_some_in_each_turn_of_the_loop() -> None:
     store = Faulty()
     journal = Journal()

@@ -121,6 +121,7 @@ def test_a_frame_may_have_the_limit_and_not_a_byte_more(limit: int) -> None:
         reader.read_messages(items)
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_message_of_endless_parts_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "ZMTP_PARTS_MAX", 3)
     reader = FrameReader()

@@ -232,6 +232,7 @@ def test_without_descriptors_a_listener_rests_and_then_goes_on(
     assert m.HANDSHAKE_SUCCEEDED in world.events("PULL")
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_storm_of_handshakes_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.net.zeromq.handshakes.ZMQ_HANDSHAKES_MAX", 3)
     pull = world.socket("PULL", handshake_ms=1000)
@@ -249,6 +250,7 @@ def test_a_storm_of_handshakes_is_bounded(world: World, monkeypatch: pytest.Monk
     assert pull.stats()["handshakes"] == pull.stats()["cut_short"] == 0
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_silent_peers_keep_nobody_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.net.zeromq.handshakes.ZMQ_HANDSHAKES_MAX", 3)
     pull = world.socket("PULL", handshake_ms=0)
@@ -278,6 +280,7 @@ def test_silent_peers_keep_nobody_out(world: World, monkeypatch: pytest.MonkeyPa
     late.close()
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_an_unbind_among_silent_peers_leaves_no_timer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -310,6 +310,7 @@ def test_who_closes_says_goodbye(bound: Bound) -> None:
     assert last.code == 1000
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_without_wsproto_the_error_says_what_to_install(
     blocking: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
