@@ -161,6 +161,10 @@ class Pattern:
     def drained(self, pipe: Pipe) -> None:
         """The wire has taken messages: there may be room again."""
 
+    def sources(self) -> int:
+        """How many peers what can be received came from; some of them may have left since."""
+        return len(self._waiting)
+
     # -- asked by the program -------------------------------------------------------------------
 
     def send(self, item: Any) -> bool:

@@ -72,7 +72,7 @@ class Poller(_zmq.Poller):
                 loop.remove_writer(fd)
             for socket in wrapped:
                 socket._detach()
-                socket._core.blocking.warm = False
+                socket._core.blocking.leave_loop()
         return self._now()
 
     def _now(self) -> list[tuple[Any, int]]:

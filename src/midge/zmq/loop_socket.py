@@ -125,7 +125,7 @@ class LoopSocket(AsyncQuick):
                     raise
                 # It has ended without a word to its sockets: this one is the thread's from now on.
                 self._detach()
-                self._core.blocking.warm = False
+                self._core.blocking.leave_loop()
 
     def _run(self) -> None:
         """Do what is to be done, and complete what waits for it."""

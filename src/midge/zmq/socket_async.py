@@ -71,8 +71,6 @@ class Socket(_Face):
         """Close it; what waits for it is cancelled."""
         if not self._closed and not self._core.closed:
             self._leave()
-            # From here on the thread sends what is left, if there is something left.
-            self._core.blocking.warm = False
         super().close(linger)
 
     # -- endpoints and options --------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import midge.zmq
 from tests.faces.zmq.conftest import Bench
 
 MODULES = ["midge.zmq", pytest.param("zmq", marks=pytest.mark.peer("pyzmq"))]
@@ -382,6 +383,27 @@ def test_the_end_of_a_program_waits_no_longer_than_the_linger_of_its_sockets() -
         """
     )
     assert done.stdout.split() == ["True"]
+
+
+def test_what_a_loop_left_unsent_is_sent_at_the_end_of_the_program() -> None:
+    """The loop ends before the peer has answered, and nobody closes anything."""
+    with midge.zmq.Context() as context, context.socket(midge.zmq.PULL) as pull:
+        pull.bind("tcp://127.0.0.1:*")
+        done = python(
+            f"""
+            import asyncio
+            import midge.zmq as zmq, midge.zmq.asyncio
+            made = midge.zmq.asyncio.Context().socket(zmq.PUSH)
+            made.connect("{pull.last_endpoint.decode()}")
+            async def main():
+                for number in range(300):
+                    await made.send(b"%d" % number)
+            asyncio.run(main())
+            """
+        )
+        assert done.returncode == 0, done.stderr
+        pull.rcvtimeo = 10_000
+        assert [pull.recv() for _ in range(300)] == [b"%d" % number for number in range(300)]
 
 
 @pytest.mark.parametrize("module", MODULES)

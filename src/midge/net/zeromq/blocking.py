@@ -29,8 +29,9 @@ from midge.limits import (
     ZMQ_EAGER_SENDS,
 )
 from midge.net.zeromq.blocking_context import BlockingContext
-from midge.net.zeromq.engine import POLLIN, POLLOUT, SocketEngine
+from midge.net.zeromq.engine import BROADCAST, POLLIN, POLLOUT, SocketEngine
 from midge.net.zeromq.epoll_reactor import EpollReactor
+from midge.net.zeromq.io_thread import LOOP, NOBODY, OWNER
 from midge.patterns.errors import ETERM, SocketError
 from midge.patterns.options import Options
 from midge.patterns.pipe import Pipe
@@ -38,7 +39,6 @@ from midge.patterns.pubsub import Sub
 
 #: Patterns whose sends may be granted ahead: each item is sent or dropped by itself, in order.
 _ROUND_ROBIN: Final = frozenset({"PUSH", "DEALER", "PAIR"})
-_BROADCAST: Final = frozenset({"PUB", "XPUB"})
 #: Patterns whose messages may be received ahead: to receive one changes nothing but the queue.
 _AHEAD: Final = frozenset({"PULL", "SUB", "XSUB", "DEALER", "PAIR", "ROUTER"})
 #: Patterns that must send between two receives.
@@ -56,7 +56,9 @@ class BlockingEngine:
         credit, lane: while ``credit`` is more than 0, a send may take one from it, append its
             message to ``lane`` and, unless ``warm``, :meth:`flush`: as :meth:`send` itself does.
             For a face that wants to save that call.
-        warm, touched, idle_ticks: between the socket and the context's thread.
+        runner: who runs it, see :data:`~midge.net.zeromq.io_thread.OWNER`; changed under the lock.
+        warm: that is its owner or a loop, so that what is in the lane is written without a call.
+        touched, idle_ticks: between the socket and the context's thread.
         look_due: that thread says that the owner should see to what has come, should it only send.
         disposed: the reactor is given back.
     """
@@ -80,6 +82,7 @@ class BlockingEngine:
         "lane",
         "look_due",
         "reactor",
+        "runner",
         "touched",
         "warm",
     )
@@ -105,6 +108,7 @@ class BlockingEngine:
         self.credit = 0
         self._eager = ZMQ_EAGER_SENDS
         self._stride = 0
+        self.runner: int = NOBODY
         self.warm = False
         self.touched = False
         self.idle_ticks = 0
@@ -225,7 +229,7 @@ class BlockingEngine:
                 if pipe.active:
                     room += pipe.send_mark - len(pipe.outgoing) - pipe.in_flight
             return min(credit, room)
-        if name in _BROADCAST and not options.xpub_nodrop:
+        if name in BROADCAST and not options.xpub_nodrop:
             # A lot that is larger than a peer's mark would be cut by it although the peer could
             # have had it all, a message at a time.
             mark = options.send_mark
@@ -300,7 +304,7 @@ class BlockingEngine:
             return item
         if self.inbox:
             return self.inbox.pop()
-        if len(pattern.peers()) > 1:
+        if pattern.sources() > 1:
             return self._take_from_many()
         mark = engine.options.receive_mark
         items = engine.receive_many(min(ZMQ_AHEAD_ITEMS, mark) if mark else ZMQ_AHEAD_ITEMS)
@@ -475,6 +479,8 @@ class BlockingEngine:
             self.reactor.waiting -= 1
             if self.engine.closed:
                 self._dispose()
+            elif not self.warm:
+                self._context.io_thread.warm_up(self)
 
     def _run(self, timeout_s: float | None) -> None:
         """Run the reactor once; the lock is held.
@@ -482,17 +488,20 @@ class BlockingEngine:
         Raises:
             SocketError: ETERM, ENOTSOCK, when the wait was ended by that.
         """
-        self.reactor.run_once(timeout_s)
         context = self._context
+        try:
+            self.reactor.run_once(timeout_s)
+        finally:
+            # However the wait has ended (a signal handler may raise): somebody looks after it.
+            self.touched = True
+            if not self.warm:
+                context.io_thread.warm_up(self)
         if context.terminated:
             raise SocketError(ETERM)
         if self._closing:
             if self.engine.closed:
                 self._dispose()
             raise SocketError(errno.ENOTSOCK, "the socket was closed while it was waited for")
-        self.touched = True
-        if not self.warm:
-            context.io_thread.warm_up(self)
 
     def interrupt(self) -> None:
         """End whatever call waits; the context has ended. From any thread."""
@@ -510,7 +519,18 @@ class BlockingEngine:
     def leave_thread(self) -> None:
         """An event loop runs this socket from here on, not the thread; the lock is held."""
         self._context.io_thread.forget(self)
-        self.warm = True
+        self.run_by(LOOP)
+
+    def leave_loop(self) -> None:
+        """The loop runs it no more: what it has to do is done by the thread, and by its calls."""
+        with self._lock:
+            if self.runner == LOOP and not (self.disposed or self._context.forked):
+                self._context.io_thread.warm_up(self)
+
+    def run_by(self, runner: int) -> None:
+        """Note who runs it from here on; the lock is held."""
+        self.runner = runner
+        self.warm = runner in (OWNER, LOOP)
 
     # -- for the context's thread --------------------------------------------------------------
 
@@ -574,7 +594,7 @@ class BlockingEngine:
                 self._dispose()
                 return
             self.reactor.wake()  # a call of another thread ends, with an error
-            if not self.warm:
+            if self.runner != OWNER:
                 self._context.io_thread.warm_up(self)
 
     @property

@@ -17,9 +17,9 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from midge.limits import ZMQ_BATCH_SENDS
+from midge.limits import ZMQ_BATCH_ITEMS, ZMQ_BATCH_SENDS
 from midge.net.zeromq.connector import Connector
 from midge.net.zeromq.context import EngineContext
 from midge.net.zeromq.ending import Ending
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 POLLIN = 1
 POLLOUT = 2
+
+#: Patterns that send to all who want it, and drop for those who have no room.
+BROADCAST: Final = frozenset({"PUB", "XPUB"})
 
 _FAILED = {
     ev.PROTOCOL: monitor.HANDSHAKE_FAILED_PROTOCOL,
@@ -191,17 +194,30 @@ class SocketEngine:
         return True
 
     def send_many(self, items: list[Any]) -> int:
-        """Send messages until there is no room; returns how many were accepted."""
+        """Send messages until there is no room; returns how many were accepted.
+
+        A lot at a time: each is with the kernel, where it can be, before the next one is held
+        against the marks.
+        """
         pattern = self.pattern
         total = len(items)
-        done = pattern.send_many(items)
-        self.flush()
-        while done < total and self.make_room():
-            more = pattern.send_many(items[done:])
-            if not more:
-                break
+        # A lot that is larger than a subscriber's mark would be cut by it.
+        mark = self.options.send_mark if self.type_name in BROADCAST else 0
+        size = min(ZMQ_BATCH_ITEMS, max(mark // 2, 1)) if mark else ZMQ_BATCH_ITEMS
+        done = 0
+        stuck = False
+        while done < total:
+            lot = items[done : done + size]
+            more = pattern.send_many(lot)
             done += more
             self.flush()
+            if more == len(lot):
+                continue
+            if stuck and not more:
+                break  # there is room, but not for this one
+            stuck = not more
+            if not pattern.can_send() and not (self.make_room() and pattern.can_send()):
+                break
         return done
 
     def _flush_soon(self) -> None:

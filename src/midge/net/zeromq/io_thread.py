@@ -19,13 +19,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from midge.compiled import mypyc_attr
 from midge.limits import ZMQ_IDLE_TICKS, ZMQ_TICK_QUIET_S, ZMQ_TICK_S, ZMQ_TIMERS_KEPT
 
 if TYPE_CHECKING:
     from midge.net.zeromq.blocking import BlockingEngine
+
+# Who runs a socket's reactor, and so writes what is queued and reads what comes.
+#: The next call on it; or a call that has been waiting for long, and does so already.
+NOBODY: Final = 0
+#: The calls of its owner; the thread looks whether they leave something to be written.
+OWNER: Final = 1
+#: The context's thread: it was not used for a while.
+THREAD: Final = 2
+#: An event loop.
+LOOP: Final = 3
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -80,7 +90,7 @@ class IoThread:
         self._start()
         if self._cold.pop(engine.reactor.fd, None) is not None and self._epoll is not None:
             self._epoll.unregister(engine.reactor.fd)
-        engine.warm = True
+        engine.run_by(OWNER)
         self._warm[engine] = None
         if self._sleeping:  # after the line above: see _wait()
             self.wake()
@@ -228,34 +238,40 @@ class IoThread:
             engine.look_due = True
             engine.idle_ticks = 0
             if engine.has_unsent:
-                self._flush(engine)
+                self._try(engine, self._flush)
             return
         engine.idle_ticks += 1
         if engine.reactor.waiting:
             # Its owner runs it. Should that last, the thread need not watch.
             if engine.idle_ticks >= ZMQ_IDLE_TICKS:
-                engine.warm = False
-                self._warm.pop(engine, None)
+                self._try(engine, self._leave_to_its_owner)
             return
+        self._try(engine, self._cool_down)
+
+    def _try(self, engine: BlockingEngine, do: Callable[[BlockingEngine], None]) -> None:
+        """Do something with a warm socket, unless somebody else is at work on it just now."""
         if engine.reactor.lock.acquire(blocking=False):
             try:
-                self._cool_down(engine)
+                if engine in self._warm:  # a loop may have taken it, or its owner closed it
+                    do(engine)
             finally:
                 engine.reactor.lock.release()
 
     def _flush(self, engine: BlockingEngine) -> None:
-        if engine.reactor.lock.acquire(blocking=False):
-            try:
-                engine.flush_in_background()
-            finally:
-                engine.reactor.lock.release()
+        engine.flush_in_background()
+
+    def _leave_to_its_owner(self, engine: BlockingEngine) -> None:
+        """Watch it no more; whoever ends that wait says so."""
+        if engine.reactor.waiting:
+            engine.run_by(NOBODY)
+            self._warm.pop(engine, None)
 
     def _cool_down(self, engine: BlockingEngine) -> None:
         """From now on the thread runs it."""
         if engine.disposed:
             self._warm.pop(engine, None)
             return
-        engine.warm = False  # first; a send that comes in between sees it, or we see the send
+        engine.run_by(THREAD)  # first; a send that comes in between sees it, or we see the send
         self._warm.pop(engine, None)
         engine.run_in_background()
         if engine.disposed or engine.warm:

@@ -48,7 +48,8 @@ class StreamWire:
     """
 
     __slots__ = (
-        "_batch_items",
+        "_batch",
+        "_extra",
         "_out",
         "_read_bytes",
         "_reading",
@@ -89,7 +90,8 @@ class StreamWire:
         self.leaving = False
         self.closed = False
         self._out: list[Buffer] = []  # encoded, not with the kernel
-        self._batch_items = 0  # how many messages that is
+        self._batch: Sequence[Any] = ()  # the messages that it begins with
+        self._extra = 0  # bytes of what the protocol itself has said behind them
         self._read_bytes = ZMQ_READ_BYTES_FIRST
         self.read_bytes_max: int = READ_BYTES
         self._reading = False
@@ -179,39 +181,48 @@ class StreamWire:
                 count = ZMQ_BATCH_ITEMS
                 batch = [outgoing.popleft() for _ in range(count)]
             pipe.sent += count
-            if not self.push(self.encode(batch), count):
+            if not self.push(self.encode(batch), batch):
                 break
         if not pipe.active and not self.closed and pipe.room():
             self.engine.pattern.drained(pipe)
 
-    def push(self, chunks: Sequence[Buffer], items: int = 0) -> bool:
+    def size_of(self, item: Any) -> int:
+        """How many bytes a message of the batch became; -1 where that cannot be told."""
+        return -1
+
+    def push(self, chunks: Sequence[Buffer], batch: Sequence[Any] = ()) -> bool:
         """Write ``chunks``; what the kernel does not take waits. Returns whether it took all.
 
         Args:
             chunks: the bytes, in order; large ones are sent from where they are.
-            items: how many messages they are, for the mark of the pipe.
+            batch: the messages that they are, for the mark of the pipe.
         """
         if self.closed:
             return False
         if self._out:
             self._out += chunks  # only what the protocol itself says comes here: it is little
+            self._extra += sum(map(len, chunks))
             return False
         try:
             rest = _send(self.sock, chunks)
-        except OSError as error:
-            if self.pipe is not None:
-                self.pipe.in_flight = items
-            self.failed(error)
+        except _Broken as broken:
+            self._keep(broken.rest, batch)
+            self.failed(broken.error)
             return False
         if not rest:
             return True
-        self._out = rest
-        self._batch_items = items
-        if self.pipe is not None:
-            self.pipe.in_flight = items
+        self._keep(rest, batch)
         self._writing = True
         self.engine.reactor.add_writer(self.fd, self.writable)
         return False
+
+    def _keep(self, rest: list[Buffer], batch: Sequence[Any]) -> None:
+        """The kernel did not take these bytes, which are the last ones of a batch."""
+        self._out = rest
+        self._batch = batch
+        self._extra = 0
+        if self.pipe is not None:
+            self.pipe.in_flight = len(batch)
 
     def writable(self) -> None:
         """Go on with what the kernel did not take."""
@@ -220,15 +231,14 @@ class StreamWire:
         if self._out:
             try:
                 self._out = _send(self.sock, self._out)
-            except OSError as error:
-                self.failed(error)
+            except _Broken as broken:
+                self._out = broken.rest
+                self.failed(broken.error)
                 self.engine.turn()
                 return
             if self._out:
                 return
-            self._batch_items = 0
-            if self.pipe is not None:
-                self.pipe.in_flight = 0
+            self._keep(self._out, ())
         self.write()
         if not self._out and self._writing:
             self._writing = False
@@ -287,6 +297,7 @@ class StreamWire:
 
         A peer that closes while we write to it has often said something first.
         """
+        self._settle_batch()
         self._out = []
         left = ZMQ_DISCARD_BYTES
         while left > 0 and not self.closed:
@@ -320,14 +331,41 @@ class StreamWire:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._settle_batch()
         self._out = []
-        pipe = self.pipe
-        if pipe is not None and pipe.in_flight:
-            # Part of the batch may have arrived; nobody can say, so all of it is counted.
-            lost, pipe.in_flight = pipe.in_flight, 0
-            pipe.sent -= lost
-            self.engine.pattern.lost_in_flight(pipe, lost)
         close_politely(self.sock)
+
+    def _settle_batch(self) -> None:
+        """Put back the messages of a batch that are not begun, and count one that is cut through.
+
+        Those that the kernel has whole are as good as sent: they may arrive or not, nobody can say.
+        Where sizes cannot be told, all of the batch is counted.
+        """
+        pipe = self.pipe
+        if pipe is None or not pipe.in_flight:
+            return
+        count, pipe.in_flight = pipe.in_flight, 0
+        lost = count
+        back: list[Any] = []
+        if not self.finishing and not pipe.conflate:
+            left = sum(map(len, self._out)) - self._extra
+            for item in reversed(self._batch):
+                size = self.size_of(item)
+                if size < 0:
+                    lost = count - len(back)
+                    break
+                if size > left:
+                    lost = 1 if left else 0
+                    break
+                left -= size
+                back.append(item)
+            else:
+                lost = 0
+            pipe.outgoing.extendleft(back)
+        self._batch = ()
+        pipe.sent -= lost + len(back)
+        if lost:
+            self.engine.pattern.lost_in_flight(pipe, lost)
 
 
 def close_politely(sock: socket.socket) -> None:
@@ -350,14 +388,29 @@ def close_politely(sock: socket.socket) -> None:
 _NOTHING: Final[list[Buffer]] = []
 
 
+class _Broken(Exception):
+    """The connection takes no more: why, and what it has not taken."""
+
+    def __init__(self, error: OSError, rest: list[Buffer]) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.rest = rest
+
+
 def _send(sock: socket.socket, chunks: Sequence[Buffer]) -> list[Buffer]:
-    """Send as much as the kernel takes now; returns the rest, which is a list of its own."""
+    """Send as much as the kernel takes now; returns the rest, which is a list of its own.
+
+    Raises:
+        _Broken: the connection is.
+    """
     if len(chunks) == 1:
         chunk = chunks[0]
         try:
             sent = sock.send(chunk)
         except (BlockingIOError, InterruptedError):
             return [chunk]
+        except OSError as error:
+            raise _Broken(error, [chunk]) from None
         return _NOTHING if sent == len(chunk) else [memoryview(chunk)[sent:]]
     rest = list(chunks)
     start = 0
@@ -367,6 +420,8 @@ def _send(sock: socket.socket, chunks: Sequence[Buffer]) -> list[Buffer]:
             sent = sock.sendmsg(some)
         except (BlockingIOError, InterruptedError):
             return rest[start:]
+        except OSError as error:
+            raise _Broken(error, rest[start:]) from None
         for piece in some:
             size = len(piece)
             if sent < size:

@@ -139,6 +139,17 @@ class Wire(StreamWire):
 
     # -- out -----------------------------------------------------------------------------------
 
+    def size_of(self, item: Any) -> int:
+        """See the base; what is encrypted is not counted."""
+        if not self.conn.plain:
+            return -1
+        kind = type(item)
+        if kind is list:
+            return sum(map(_frame_size, item))
+        if kind is Encoded:
+            return len(item.data)
+        return -1 if kind is Command else _frame_size(item)
+
     def encode(self, batch: list[Any]) -> Sequence[Buffer]:
         """See the base; a batch of small plain messages is one piece of bytes."""
         conn = self.conn
@@ -172,6 +183,11 @@ class Wire(StreamWire):
             else:
                 conn.send(item)
         return conn.data_to_send()
+
+
+def _frame_size(body: Any) -> int:
+    size = len(body)
+    return size + (2 if size < 256 else 9)
 
 
 def _send_command(conn: Connection, command: Command) -> None:

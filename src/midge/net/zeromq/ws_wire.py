@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from midge.net.zeromq.stream_wire import Buffer
 from midge.net.zeromq.wire import Wire
@@ -100,11 +100,15 @@ class WsWire(Wire):
 
     # -- out -----------------------------------------------------------------------------------
 
-    def push(self, chunks: Sequence[Buffer], items: int = 0) -> bool:
+    def size_of(self, item: Any) -> int:
+        """See the base: WebSockets put frames of their own around it."""
+        return -1
+
+    def push(self, chunks: Sequence[Buffer], batch: Sequence[Any] = ()) -> bool:
         """See the base; what is written is what the connection says, wrapped."""
         if not chunks or self.closed or not self._ws.subprotocol:
             return not self.closed
-        return self._push_clear(self._ws.send(chunks), items)
+        return self._push_clear(self._ws.send(chunks), batch)
 
     def _push_ws(self) -> None:
         """Send what the WebSocket itself has to say, once there is a stream to say it on."""
@@ -113,10 +117,10 @@ class WsWire(Wire):
             self._push_clear(ws.out)
             ws.out = []
 
-    def _push_clear(self, chunks: Sequence[Buffer], items: int = 0) -> bool:
+    def _push_clear(self, chunks: Sequence[Buffer], batch: Sequence[Any] = ()) -> bool:
         if self._tls is not None and chunks:
             chunks = self._tls.send(chunks)
-        return super().push(chunks, items)
+        return super().push(chunks, batch)
 
     def _push_tls(self, chunks: Sequence[Buffer]) -> None:
         if chunks:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub
 
-from midge.net.zeromq.io_thread import IoThread
+from midge.net.zeromq.io_thread import NOBODY, OWNER, IoThread
 from midge.zmq.green.waiting import READ, sleep
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class HubRunner(IoThread):
         if engine not in self._watches:
             watch = self._watches[engine] = _Watch(self._loop, engine.reactor.fd)
             watch.readable.start(self._run_engine, engine)
-        engine.warm = True
+        engine.run_by(OWNER)
         self._touched[engine] = None
         self.wake()
 
@@ -106,7 +106,7 @@ class HubRunner(IoThread):
             self.wake()
             return
         try:
-            engine.warm = False  # the next call tells us again
+            engine.run_by(NOBODY)  # the next call tells us again
             engine.run_in_background()
             watch = self._watches.get(engine)
             if watch is not None and not engine.disposed:

@@ -16,7 +16,7 @@ from midge.net.zeromq.blocking import BlockingEngine
 from midge.net.zeromq.blocking_context import BlockingContext
 from midge.net.zeromq.engine import POLLIN, POLLOUT
 from midge.net.zeromq.epoll_reactor import EpollReactor
-from midge.net.zeromq.io_thread import IoThread
+from midge.net.zeromq.io_thread import LOOP, NOBODY, OWNER, IoThread
 from midge.net.zeromq.waiting import POLLERR, wait_any
 from midge.patterns.errors import ETERM, SocketError
 
@@ -468,3 +468,89 @@ def test_two_first_sockets_start_one_thread() -> None:
     thread._guard = Late()  # type: ignore[assignment]
     thread._start()
     assert thread._epoll is None
+
+
+def test_a_lot_of_messages_goes_on_while_the_peer_reads(blocking: Make) -> None:
+    """What made room may have been the very write that filled it."""
+    pull, push = joined(blocking, "PULL", "PUSH", "tcp://127.0.0.1:*")
+    got: list[bytes] = []
+
+    def read() -> None:
+        while len(got) < 20_000:
+            items = pull.receive_many(1000, LONG_MS)
+            assert items
+            got.extend(items)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert push.send_many([b"%d" % number for number in range(20_000)], LONG_MS) == 20_000
+    reader.join(30)
+    assert got == [b"%d" % number for number in range(20_000)]
+
+
+def test_a_lot_that_is_larger_than_a_subscribers_mark_is_not_cut_by_it(blocking: Make) -> None:
+    sub, pub = blocking("SUB"), blocking("PUB")
+    sub.call(sub.engine.pattern.subscribe, b"")
+    sub.call(sub.engine.connect, pub.call(pub.engine.bind, "tcp://127.0.0.1:*"))
+    while not pub.call(pub.engine.pattern.subscriber_count):
+        pub.poll(1, 0)
+    assert pub.send_many([b"%d" % number for number in range(5000)]) == 5000
+    assert [sub.receive(LONG_MS) for _ in range(5000)] == [b"%d" % n for n in range(5000)]
+    assert not pub.engine.pattern.dropped
+
+
+def test_a_message_keeps_its_sender_when_that_has_left(blocking: Make) -> None:
+    router = blocking("ROUTER")
+    endpoint = router.call(router.engine.bind, "tcp://127.0.0.1:*")
+    dealers = [blocking("DEALER", routing_id=name) for name in (b"a", b"b")]
+    for dealer in dealers:
+        dealer.call(dealer.engine.connect, endpoint)
+        for _ in range(3):
+            assert dealer.send(b"x", LONG_MS)
+        dealer.flush()
+    while sum(pipe.received for pipe in router.call(router.engine.pattern.peers)) < 6:
+        router.poll(1, 0)
+    dealers[0].close(-1)
+    while len(router.call(router.engine.pattern.peers)) > 1:
+        router.poll(1, 0)
+    for _ in range(6):
+        name, _body = router.receive(LONG_MS)
+        assert router.last_pipe is not None
+        assert router.last_pipe.identity == name
+
+
+def test_a_wait_that_ends_in_an_exception_leaves_somebody_who_looks_after_the_socket(
+    blocking: Make,
+) -> None:
+    pull = blocking("PULL")
+    pull.call(pull.engine.bind, "tcp://127.0.0.1:*")
+    with pull.reactor.lock:
+        pull.run_by(NOBODY)  # as after a long wait
+        pull._context.io_thread.forget(pull)
+        pull.reactor.call_soon(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+        with pytest.raises(ZeroDivisionError):
+            pull._run(0.0)
+        assert pull.runner == OWNER
+
+
+def test_a_wait_for_several_sockets_leaves_somebody_who_looks_after_them(blocking: Make) -> None:
+    pull = blocking("PULL")
+    pull.begin_wait()
+    with pull.reactor.lock:
+        pull.run_by(NOBODY)
+        pull._context.io_thread.forget(pull)
+    pull.end_wait()
+    assert pull.runner == OWNER
+
+
+def test_the_thread_does_not_take_a_socket_that_a_loop_has_just_taken(blocking: Make) -> None:
+    """It looks at a list of what was its own a moment ago."""
+    pull = blocking("PULL")
+    pull.call(pull.engine.bind, "tcp://127.0.0.1:*")
+    with pull.reactor.lock:
+        pull.leave_thread()
+        pull.touched = False
+    pull._context.io_thread._tick(pull)
+    assert (pull.runner, pull.warm) == (LOOP, True)
+    pull.leave_loop()
+    assert pull.runner == OWNER
