@@ -239,6 +239,20 @@ class Pattern:
             self._relieve(pipe)
         return found
 
+    def take_back(self, item: Any) -> bool:
+        """The program does not want what it has just received, and will ask for it again.
+
+        Returns:
+            False where it does not matter to this type what the program has received.
+        """
+        return False
+
+    def _take_back(self, pipe: Pipe | None, item: Any) -> None:
+        if pipe is not None:
+            if not pipe.incoming:
+                self._waiting.appendleft(pipe)
+            pipe.incoming.appendleft(item)
+
     def can_send(self) -> bool:
         """Whether :meth:`send` would not have to wait."""
         return False

@@ -107,6 +107,16 @@ class Req(Balanced):
         item = self.receive() if limit > 0 else None
         return [] if item is None else [item]
 
+    def take_back(self, item: Any) -> bool:
+        """See :meth:`Pattern.take_back`: the reply is waited for as before."""
+        if self._waits:
+            self._drop(self.last_pipe, NOT_ASKED)  # by now it is another one's
+        else:
+            self._waits = True
+            self._asked = self.last_pipe
+            self._take_back(self._asked, item)
+        return True
+
     def can_send(self) -> bool:
         """See :meth:`Pattern.can_send`."""
         return bool(self._active) and (not self._waits or self.options.req_relaxed)
@@ -156,6 +166,16 @@ class Rep(Pattern):
         """See :meth:`Pattern.receive_many`: a reply must come between two."""
         item = self.receive() if limit > 0 else None
         return [] if item is None else [item]
+
+    def take_back(self, item: Any) -> bool:
+        """See :meth:`Pattern.take_back`: it has no reply to send yet."""
+        envelope = self._envelope
+        if envelope is not None:  # (else it has sent one.)
+            self._envelope = None
+            whole = envelope + item if type(item) is list else [*envelope, item]
+            self._take_back(self._peer, whole)
+            self._peer = None
+        return True
 
     def send(self, item: Any) -> bool:
         """See :meth:`Pattern.send`; the reply to a peer that has gone is dropped."""

@@ -1,8 +1,8 @@
 """midge.zmq for asyncio: ``send``, ``recv`` and ``poll`` give futures; no thread is behind them.
 
 The sockets run in whichever loop runs, asyncio's own or uvloop (:mod:`midge.zmq.loop_socket`). A
-cancelled receive has taken no message. A socket that was made or bound while no loop ran is looked
-after by the context's thread until it is first used in one.
+cancelled receive has taken no message (:mod:`midge.zmq.receiving`). A socket that was made or bound
+while no loop ran is looked after by the context's thread until it is first used in one.
 """
 
 from __future__ import annotations

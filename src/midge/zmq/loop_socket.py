@@ -14,12 +14,17 @@ import warnings
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from midge.patterns.errors import SocketError
 from midge.zmq.quick_async import AsyncQuick
+from midge.zmq.receiving import Takes
 
 if TYPE_CHECKING:
     from midge.zmq.core import SocketCore
+
+#: Types that must do something with a message before they receive the next one.
+_IN_TURNS: Final = ("REQ", "REP")
 
 
 class _Waiter:
@@ -49,6 +54,9 @@ class LoopSocket(AsyncQuick):
     _watched_fd: int
     _watchers: list[_Waiter]
     _timer: asyncio.TimerHandle | None
+    _takes: Takes
+    _type_name: str
+    _receive_item: Callable[[int], Any]
 
     def _begin(self) -> None:
         """Live in the running loop, if there is one."""
@@ -58,6 +66,7 @@ class LoopSocket(AsyncQuick):
         self._receivers = deque()
         self._senders = deque()
         self._watchers = []
+        self._takes = Takes(self)
         self._timer = None
         self._kicked = False
         self._done = None
@@ -179,11 +188,12 @@ class LoopSocket(AsyncQuick):
         attempt: Callable[[Future[Any]], bool],
         timeout_ms: float,
         on_timeout: Callable[[Future[Any]], None],
+        future: Future[Any] | None = None,
     ) -> Future[Any]:
         loop = self._running()
-        future: Future[Any] = loop.create_future()
-        waiter = _Waiter(future, attempt)
-        waiters.append(waiter)
+        if future is None:
+            future = loop.create_future()
+        waiters.append(_Waiter(future, attempt))
         if timeout_ms >= 0:
             timer = loop.call_later(
                 timeout_ms / 1000, lambda: None if future.done() else on_timeout(future)
@@ -191,6 +201,16 @@ class LoopSocket(AsyncQuick):
             future.add_done_callback(lambda _: timer.cancel())
         self._kick()
         return future
+
+    def _take_back(self, item: Any) -> bool:
+        """Whether the pattern has taken a message back; else it belongs into the inbox."""
+        if self._type_name not in _IN_TURNS:
+            return False
+        blocking = self._core.blocking
+        try:
+            return bool(blocking.call(self._core.engine.pattern.take_back, item))
+        except SocketError:  # it is closed, or its context has ended
+            return True
 
     def _leave(self) -> None:
         """Cancel whoever waits, and leave the loop."""

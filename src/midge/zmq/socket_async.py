@@ -18,6 +18,7 @@ from midge.patterns.errors import SocketError
 from midge.zmq.constants import Errno, Flag, PollEvent
 from midge.zmq.error import Again, ZMQError, raise_as_zmq
 from midge.zmq.loop_socket import LoopSocket
+from midge.zmq.receiving import Receiving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -101,7 +102,7 @@ class Socket(_Face):
         self, limit: int = 1000, flags: int = 0
     ) -> Awaitable[list[Any]]:
         """Receive what is there, at least one message; a future of the list."""
-        return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags)
+        return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags, many=True)
 
     def recv_into(  # type: ignore[override]
         self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0, copy: bool = True
@@ -109,44 +110,46 @@ class Socket(_Face):
         """Receive one part into a buffer; a future of its size."""
         return self._receive(lambda: self._take_into(buffer, nbytes, _DONTWAIT), flags)
 
-    def _receive(self, take: Callable[[], Any], flags: int) -> Future[Any]:
+    def _receive(self, take: Callable[[], Any], flags: int, *, many: bool = False) -> Future[Any]:
         loop = self._running()
-
-        def attempt(future: Future[Any]) -> bool:
-            try:
-                found = take()
-            except Again:
-                return False
-            future.set_result(found)
-            return True
-
         if not self._receivers:
-            future: Future[Any] = loop.create_future()
             try:
-                if attempt(future):
-                    return future
+                return _made(loop, take())
+            except Again:
+                pass
             except Exception as error:
-                future.set_exception(error)
-                return future
+                return _failed(loop, error)
         if flags & _DONTWAIT:
             return _failed(loop, Again())
+        takes = self._takes
+        future = Receiving(takes, loop)
         timeout_ms = self._core.engine.options.receive_timeout_ms
-        return self._wait(self._receivers, attempt, timeout_ms, _give_up)
+        return self._wait(
+            self._receivers,
+            lambda _: takes.attempt(future, take, many),
+            timeout_ms,
+            _give_up,
+            future,
+        )
 
     def _deserialize(self, recvd: Any, load: Callable[[Any], Any]) -> Any:
         """A future of what ``load`` makes of what was received; cancelling it is passed on."""
-        made: Future[Any] = self._running().create_future()
+        made = Receiving(self._takes, self._running())
 
         def arrived(source: Future[Any]) -> None:
             if made.done():
+                if isinstance(source, Receiving):
+                    source.give_back()
                 return
             if source.cancelled():
                 made.cancel()
             elif source.exception() is not None:
                 made.set_exception(cast(BaseException, source.exception()))
             else:
+                taken = source.taken if isinstance(source, Receiving) else None
                 try:
                     made.set_result(load(source.result()))
+                    made.taken = taken
                 except Exception as error:
                     made.set_exception(error)
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midge.patterns.errors import EFSM, SocketError
+from midge.patterns.pattern import NOT_ASKED
 from tests.unit.patterns.wire import Net, Wire, ZmtpWire, peer, received, sent, socket, take
 
 bodies = st.one_of(st.binary(max_size=9), st.lists(st.binary(max_size=5), min_size=2, max_size=4))
@@ -322,3 +323,39 @@ def test_requests_travel_through_routers_and_dealers_and_back(wires: type[Wire])
         net.run()
         for index, client in enumerate(clients):
             assert client.receive() == [b"re", b"%d from %d" % (round_, index)]
+
+
+# -- what is given back ---------------------------------------------------------------------------
+
+
+def test_a_reply_that_is_given_back_is_the_next_and_the_only_one() -> None:
+    req = socket("REQ")
+    pipe = peer(req)
+    req.send(b"1")
+    req.deliver(pipe, [[b"", b"one"]])
+    assert req.receive() == b"one"
+    assert req.take_back(b"one")
+    fails_in_this_state(lambda: req.send(b"2"))
+    assert req.can_receive()
+    assert req.receive() == b"one"
+    # One that is given back when another request is on its way is not that one's reply.
+    req.send(b"2")
+    assert req.take_back(b"one")
+    assert not req.can_receive()
+    assert req.dropped == {NOT_ASKED: 1}
+
+
+@pytest.mark.parametrize("body", [b"what", [b"what", b"else"]])
+def test_a_request_that_is_given_back_keeps_its_way_home_and_its_place(body: Any) -> None:
+    rep = socket("REP")
+    pipe = peer(rep)
+    whole = [b"home", b"", *body] if isinstance(body, list) else [b"home", b"", body]
+    rep.deliver(pipe, [whole, [b"other", b"", b"next"]])
+    assert rep.receive() == body
+    assert rep.take_back(body)
+    fails_in_this_state(lambda: rep.send(b"reply"))
+    assert rep.receive() == body
+    rep.send(b"reply")
+    assert take(rep, pipe) == [[b"home", b"", b"reply"]]
+    assert rep.take_back(body), "its reply has been sent"
+    assert rep.receive() == b"next"
