@@ -23,6 +23,8 @@ from midge.zmq.receiving import Takes
 if TYPE_CHECKING:
     from midge.zmq.core import SocketCore
 
+#: With how many waiting it is worth a look how many of them still do.
+_SWEEP_AT: Final = 64
 #: Types that must do something with a message before they receive the next one.
 _IN_TURNS: Final = ("REQ", "REP")
 
@@ -54,6 +56,7 @@ class LoopSocket(AsyncQuick):
     _watched_fd: int
     _watchers: list[_Waiter]
     _timer: asyncio.TimerHandle | None
+    _sweep_at: int
     _takes: Takes
     _type_name: str
     _receive_item: Callable[[int], Any]
@@ -66,6 +69,7 @@ class LoopSocket(AsyncQuick):
         self._receivers = deque()
         self._senders = deque()
         self._watchers = []
+        self._sweep_at = _SWEEP_AT
         self._takes = Takes(self)
         self._timer = None
         self._kicked = False
@@ -193,6 +197,8 @@ class LoopSocket(AsyncQuick):
         loop = self._running()
         if future is None:
             future = loop.create_future()
+        if len(waiters) >= self._sweep_at:
+            self._sweep()
         waiters.append(_Waiter(future, attempt))
         if timeout_ms >= 0:
             timer = loop.call_later(
@@ -201,6 +207,22 @@ class LoopSocket(AsyncQuick):
             future.add_done_callback(lambda _: timer.cancel())
         self._kick()
         return future
+
+    def _nobody_waits(self, waiters: deque[_Waiter]) -> bool:
+        """Whether there is nobody who is to be served first."""
+        while waiters and waiters[0].over():
+            waiters.popleft()
+        return not waiters
+
+    def _sweep(self) -> None:
+        """Forget those who do not wait any more, behind one who does."""
+        most = 0
+        for waiters in (self._receivers, self._senders, self._watchers):
+            waiting = [waiter for waiter in waiters if not waiter.over()]
+            waiters.clear()
+            waiters.extend(waiting)
+            most = max(most, len(waiting))
+        self._sweep_at = max(_SWEEP_AT, 2 * most)
 
     def _take_back(self, item: Any) -> bool:
         """Whether the pattern has taken a message back; else it belongs into the inbox."""

@@ -112,7 +112,7 @@ class Socket(_Face):
 
     def _receive(self, take: Callable[[], Any], flags: int, *, many: bool = False) -> Future[Any]:
         loop = self._running()
-        if not self._receivers:
+        if self._nobody_waits(self._receivers):
             try:
                 return _made(loop, take())
             except Again:
@@ -209,7 +209,7 @@ class Socket(_Face):
         """See the base; what may wait does so as a whole, with its last part."""
         if not flags & _DONTWAIT:
             self._call(self._core.engine.pattern.may_send)
-        elif self._senders:
+        elif not self._nobody_waits(self._senders):
             raise Again
         else:
             super()._begin_message(flags)
@@ -251,7 +251,7 @@ class Socket(_Face):
 
         future: Future[Any] = loop.create_future()
         try:
-            if not self._senders and attempt(future):
+            if self._nobody_waits(self._senders) and attempt(future):
                 return future
         except Exception as error:
             future.set_exception(error)
@@ -284,7 +284,7 @@ class Socket(_Face):
     async def _send_all(self, messages: list[Any], flags: int) -> int:
         done = 0
         while done < len(messages):
-            if not self._senders:  # who waits was first
+            if self._nobody_waits(self._senders):  # who waits was first
                 try:
                     done += self._put_many(messages[done:], _DONTWAIT)
                 finally:

@@ -7,6 +7,7 @@ that turn by a callback of the future, which is called before the task that awai
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -266,5 +267,65 @@ def test_cancels_at_random_lose_nothing(ours: AsyncBench, run: Run) -> None:
         while len(got) < 300:
             got.append(int(await pull.recv()))
         assert got == list(range(300))
+
+    run(work())
+
+
+# -- who does not wait any more -------------------------------------------------------------------
+
+
+def test_those_that_were_cancelled_behind_one_that_waits_are_forgotten(
+    ours: AsyncBench, run: Run
+) -> None:
+    async def work() -> None:
+        pull, push = ours.socket("PULL"), ours.socket("PUSH")  # nobody is there
+        waiting = [pull.recv(), push.send(b"1")]
+        weak = []
+        for ask in (pull.recv, pull.recv_multipart, lambda: push.send(b"x"), pull.poll):
+            for _ in range(500):
+                future = ask()
+                future.cancel()
+                weak.append(weakref.ref(future))
+                del future
+        await asyncio.sleep(0)
+        alive = sum(1 for one in weak if one() is not None)
+        assert alive < len(weak) // 5
+        for future in waiting:
+            future.cancel()
+
+    run(work())
+
+
+def test_who_waits_longest_is_served_first_whoever_gave_up_around_him(
+    ours: AsyncBench, run: Run
+) -> None:
+    async def work() -> None:
+        push, pull = ours.pair("PUSH", "PULL", "tcp")
+        waiting = []
+        for number in range(500):
+            future = pull.recv()
+            if number % 100:
+                future.cancel()
+            else:
+                waiting.append(future)
+        await push.send_many([b"%d" % number for number, _ in enumerate(waiting)])
+        assert [int(await future) for future in waiting] == [0, 1, 2, 3, 4]
+
+    run(work())
+
+
+def test_one_that_was_cancelled_keeps_nobody_from_what_is_there(ours: AsyncBench, run: Run) -> None:
+    zmq = ours.zmq
+
+    async def work() -> None:
+        # No turn of the loop comes between the cancel and the next one who asks.
+        push, pull = ours.pair("PUSH", "PULL", "inproc")
+        pull.recv().cancel()
+        await push.send(b"1")
+        assert await pull.recv(zmq.DONTWAIT) == b"1"
+        alone = ours.socket("PUSH")
+        alone.send(b"nobody is there").cancel()
+        ours.join(ours.socket("PULL"), alone)
+        await alone.send(b"somebody is", zmq.DONTWAIT)
 
     run(work())
