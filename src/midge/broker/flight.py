@@ -58,12 +58,12 @@ class Flight(Outgoing[Delivery]):
     def puback(self, packet_id: int) -> Delivery | None:
         """See :meth:`Outgoing.puback`."""
         # Not by the method above it: this is on the way of every message.
-        item = self.waiting.get(packet_id)
+        item = self.waiting.pop(packet_id, None)
         if item is None:
             return None
         if item.qos != 1:
+            self.waiting[packet_id] = item
             raise ProtocolError(f"PUBACK for packet {packet_id}, which was sent at QoS 2")
-        del self.waiting[packet_id]
         self.bytes -= len(item.message.payload)
         return item
 

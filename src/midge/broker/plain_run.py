@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 Run: TypeAlias = bytes
 #: First byte of a PUBLISH at QoS 0 that is neither a duplicate nor retained.
 PLAIN: Final = 0x30
-#: :func:`repeats` looks at so many packets together, where what they have in common is no longer
-#: than this; else, asking for each of them is the shorter way.
-_WINDOW: Final = 256
+#: :func:`repeats` looks at so many packets together and, as long as they are alike, at ever more,
+#: where what they have in common is no longer than this; else, to ask for each of them is shorter.
+_WINDOW: Final = 64
 _COLUMNS_MAX: Final = 64
 #: The fast lane takes packets with at most two bytes of length: these, and three of header.
 PLAIN_BYTES_MAX: Final = 0x4000 + 3
@@ -52,7 +52,7 @@ def repeats(data: bytes, prefix: bytes, pos: int, step: int) -> int:
     most = (len(data) - pos) // step
     if len(prefix) <= _COLUMNS_MAX and data.startswith(prefix, pos):  # many runs are short
         while found < most:
-            window = min(most - found, _WINDOW)
+            window = min(most - found, _WINDOW + found)
             end = pos + window * step
             for column in range(len(prefix) - 1, -1, -1):  # names differ at their ends
                 if data[pos + column : end : step] != prefix[column : column + 1] * window:
