@@ -16,6 +16,7 @@ from midge.zmq.attributes import LateAttributes
 from midge.zmq.constants import ContextOption, Errno, SocketOption
 from midge.zmq.core import ContextCore, find
 from midge.zmq.error import ZMQError, raise_as_zmq
+from midge.zmq.finalizing import finalize
 from midge.zmq.socket import Socket
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Context(LateAttributes, Generic[_SocketT]):
             self._warn_destroy_close = True
             if warn is not None and getattr(self, "_sockets", None) is not None:
                 warn(f"Unclosed context {self}", ResourceWarning, stacklevel=2, source=self)
-            self.destroy()
+            finalize(self.destroy)
 
     def __repr__(self) -> str:
         name = type(self).__dict__.get("_repr_cls")

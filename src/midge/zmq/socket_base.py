@@ -17,6 +17,7 @@ from midge.zmq.attributes import AttributeSetter, define_options
 from midge.zmq.constants import Errno, SocketOption, SocketType, _OptType
 from midge.zmq.core import SocketCore, find
 from midge.zmq.error import ZMQBindError, ZMQError, raise_as_zmq
+from midge.zmq.finalizing import finalize
 from midge.zmq.options import get_option, set_option
 from midge.zmq.quick import Quick
 
@@ -151,7 +152,7 @@ class SocketBase(Quick, AttributeSetter):
         if not self._shadow and not self.closed:
             if warn is not None:
                 warn(f"Unclosed socket {self}", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+            finalize(self.close)
 
     def __repr__(self) -> str:
         name = type(self).__dict__.get("_repr_cls")

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -518,3 +519,49 @@ def test_messages_that_were_sent_before_the_end_of_a_program_arrive(ours: Bench)
     )
     assert done.returncode == 0, done.stderr
     assert [pull.recv() for _ in range(1000)] == [b"%d" % number for number in range(1000)]
+
+
+# -- the garbage collector in an I/O thread -------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("whose", ["its own", "another"])
+def test_a_context_that_is_freed_in_an_io_thread_holds_nothing_up(ours: Bench, whose: str) -> None:
+    pull = ours.socket("PULL", rcvhwm=5)
+    pull.bind("tcp://127.0.0.1:*")
+    gc.collect()
+    gc.disable()  # until that thread does it
+    try:
+        context = ours.zmq.Context()
+        push = context.socket(ours.zmq.PUSH)
+        push.sndhwm = 0
+        push.connect(pull.last_endpoint.decode())
+        sent = 5000
+        for _ in range(sent):
+            push.send(bytes(1000))
+        core, blocking = context._core, push._core.blocking
+        circle: list[Any] = [context, push]
+        circle.append(circle)
+        freed = weakref.ref(push)
+        collected = threading.Event()
+
+        def collect() -> None:
+            if threading.current_thread().name == "midge-zmq" and not collected.is_set():
+                gc.collect()
+                collected.set()
+
+        reactor = (pull._core.blocking if whose == "another" else blocking).reactor
+        del context, push, circle
+        while not collected.is_set():
+            reactor.call_soon_threadsafe(collect)
+            collected.wait(0.01)
+        for _ in range(sent):
+            pull.recv()
+        deadline = time.monotonic() + 10
+        while not core.closed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert core.closed
+        gc.collect()
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -38,6 +38,15 @@ THREAD: Final = 2
 LOOP: Final = 3
 
 
+#: The idents of all such threads.
+_workers: Final[set[int]] = set()
+
+
+def in_io_thread() -> bool:
+    """Whether this thread is one that sockets live from, of any context."""
+    return threading.get_ident() in _workers
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class IoThread:
     """See the module. The thread is started by the first socket that needs it.
@@ -145,12 +154,14 @@ class IoThread:
     # -- the thread ----------------------------------------------------------------------------
 
     def _run(self) -> None:
+        _workers.add(threading.get_ident())
         while not self._stopping:
             try:
                 self._turn()
             except Exception:
                 # A fault of ours: it must be seen, and must not end what all sockets live from.
                 traceback.print_exc()
+        _workers.discard(threading.get_ident())
 
     def _turn(self) -> None:
         for fd in self._wait():
