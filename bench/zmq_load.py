@@ -1,22 +1,26 @@
 """One end, or both, of a sample: ``python -m bench.zmq_load`` with the words of :func:`main`.
 
 The same program text runs on pyzmq and on midge.zmq. The receiver checks that all messages came,
-that each is what was sent, and that they came in order, and prints what it measured as JSON.
+that each is what was sent, and that they came in order, and prints what it measured as JSON. The
+bodies are numbered, and made before the clock starts: so many, then the same again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import itertools
 import json
 import resource
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 #: After these many messages the clock starts: connections are made, code is warm.
 WARM_UP: Final = 1000
+UNLIKE: Final = "a message is not what was sent then, or one is missing or too many"
 TYPES: Final = {"push": ("PUSH", "PULL"), "pub": ("PUB", "SUB"), "req": ("REQ", "REP")}
 
 
@@ -26,9 +30,16 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def body_of(size: int) -> bytes:
-    """A message: all are equal, but for the last."""
-    return bytes(range(256)) * (size // 256) + b"m" * (size % 256)
+def bodies_of(size: int, count: int) -> Iterator[bytes]:
+    """So many messages, each unlike those around it; then comes the last, ``end``.
+
+    As many different ones as do not push anything else out of the processor's caches. It is a
+    prime number, so that a lot that is lost, doubled or out of its place shows.
+    """
+    different = 1009 if size <= 100 else 251 if size <= 1024 else 7
+    rest = (bytes(range(256)) * (size // 256) + b"m" * (size % 256))[4:]
+    made = [number.to_bytes(4, "big") + rest for number in range(different)]
+    return itertools.islice(itertools.cycle(made), count)
 
 
 class End:
@@ -67,24 +78,24 @@ def report(count: int, seconds: float, cpu: float) -> None:
 
 
 def send_all(end: End, pattern: str, count: int, size: int) -> None:
-    send, body = end.socket.send, body_of(size)
+    send, bodies = end.socket.send, bodies_of(size, WARM_UP + count)
     if pattern == "pub":
         # The slow joiner: until the receiver has its first message, there is nobody to count.
         time.sleep(0.3)
-    for _ in range(WARM_UP + count):
+    for body in bodies:
         send(body)
     send(b"end")
 
 
 def receive_all(end: End, count: int, size: int) -> tuple[float, float]:
-    recv, body = end.socket.recv, body_of(size)
-    for _ in range(WARM_UP):
+    recv, bodies = end.socket.recv, bodies_of(size, WARM_UP + count)
+    for body in itertools.islice(bodies, WARM_UP):
         if recv() != body:
-            fail("a message is not what was sent")
+            fail(UNLIKE)
     cpu, begun = cpu_s(), time.perf_counter()
-    for _ in range(count):
+    for body in bodies:
         if recv() != body:
-            fail("a message is not what was sent, or one is missing")
+            fail(UNLIKE)
     seconds, cpu = time.perf_counter() - begun, cpu_s() - cpu
     if recv() != b"end":
         fail("there are more messages than were sent")
@@ -92,9 +103,9 @@ def receive_all(end: End, count: int, size: int) -> tuple[float, float]:
 
 
 def ask_all(end: End, count: int, size: int) -> tuple[float, float]:
-    send, recv, body = end.socket.send, end.socket.recv, body_of(size)
+    send, recv = end.socket.send, end.socket.recv
     cpu = begun = 0.0
-    for number in range(WARM_UP // 4 + count):
+    for number, body in enumerate(bodies_of(size, WARM_UP // 4 + count)):
         if number == WARM_UP // 4:
             cpu, begun = cpu_s(), time.perf_counter()
         send(body)
@@ -113,23 +124,23 @@ def answer_all(end: End, count: int) -> None:
 
 
 async def send_all_async(end: End, pattern: str, count: int, size: int) -> None:
-    send, body = end.socket.send, body_of(size)
+    send, bodies = end.socket.send, bodies_of(size, WARM_UP + count)
     if pattern == "pub":
         await asyncio.sleep(0.3)
-    for _ in range(WARM_UP + count):
+    for body in bodies:
         await send(body)
     await send(b"end")
 
 
 async def receive_all_async(end: End, count: int, size: int) -> tuple[float, float]:
-    recv, body = end.socket.recv, body_of(size)
-    for _ in range(WARM_UP):
+    recv, bodies = end.socket.recv, bodies_of(size, WARM_UP + count)
+    for body in itertools.islice(bodies, WARM_UP):
         if await recv() != body:
-            fail("a message is not what was sent")
+            fail(UNLIKE)
     cpu, begun = cpu_s(), time.perf_counter()
-    for _ in range(count):
+    for body in bodies:
         if await recv() != body:
-            fail("a message is not what was sent, or one is missing")
+            fail(UNLIKE)
     seconds, cpu = time.perf_counter() - begun, cpu_s() - cpu
     if await recv() != b"end":
         fail("there are more messages than were sent")
@@ -137,9 +148,9 @@ async def receive_all_async(end: End, count: int, size: int) -> tuple[float, flo
 
 
 async def ask_all_async(end: End, count: int, size: int) -> tuple[float, float]:
-    send, recv, body = end.socket.send, end.socket.recv, body_of(size)
+    send, recv = end.socket.send, end.socket.recv
     cpu = begun = 0.0
-    for number in range(WARM_UP // 4 + count):
+    for number, body in enumerate(bodies_of(size, WARM_UP // 4 + count)):
         if number == WARM_UP // 4:
             cpu, begun = cpu_s(), time.perf_counter()
         await send(body)

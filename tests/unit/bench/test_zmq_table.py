@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -20,18 +21,77 @@ def test_a_sample_counts_every_message(library: str, face: str) -> None:
     assert figures["cpu_us"] > 0
 
 
-def test_a_message_that_is_not_what_was_sent_is_a_fault(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    class Socket:
-        def recv(self) -> bytes:
-            return b"something else"
+class Said:
+    """A socket that receives what it is told to; asyncio's, if it is awaited."""
 
-    end = zmq_load.End.__new__(zmq_load.End)
-    end.socket = Socket()
+    def __init__(self, messages: list[bytes]) -> None:
+        self._left = iter(messages)
+
+    def recv(self) -> bytes:
+        return next(self._left)
+
+
+class SaidAsync(Said):
+    async def recv(self) -> bytes:  # type: ignore[override]
+        return super().recv()
+
+
+def _damage(messages: list[bytes], how: str) -> None:
+    if how == "lost":
+        del messages[1500]
+    elif how == "doubled":
+        messages.insert(1500, messages[1500])
+    elif how == "one lost and one doubled":
+        messages[1500] = messages[1501]
+    elif how == "out of order":
+        messages[1500:1502] = messages[1501:1499:-1]
+    elif how == "a lot out of order":
+        messages[1200:1712] = messages[1456:1712] + messages[1200:1456]
+    elif how == "changed":
+        messages[1500] = messages[1500][:-1] + b"?"
+    elif how == "too many at the end":
+        messages.insert(-1, messages[5])
+
+
+@pytest.mark.parametrize("face", ["sync", "asyncio"])
+@pytest.mark.parametrize("size", [16, 100, 1024, 65_536])
+def test_what_was_sent_is_right_as_it_was_sent(face: str, size: int) -> None:
+    _received(face, size, "")
+
+
+@pytest.mark.parametrize("face", ["sync", "asyncio"])
+@pytest.mark.parametrize("size", [16, 1024, 65_536])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "lost",
+        "doubled",
+        "one lost and one doubled",
+        "out of order",
+        "a lot out of order",
+        "changed",
+        "too many at the end",
+    ],
+)
+def test_a_message_that_is_not_what_was_sent_then_is_a_fault(
+    capsys: pytest.CaptureFixture[str], face: str, size: int, how: str
+) -> None:
     with pytest.raises(SystemExit):
-        zmq_load.receive_all(end, 10, 16)
-    assert "not what was sent" in capsys.readouterr().out
+        _received(face, size, how)
+    assert '"fault"' in capsys.readouterr().out
+
+
+def _received(face: str, size: int, how: str) -> None:
+    count = 1000
+    messages = [*zmq_load.bodies_of(size, zmq_load.WARM_UP + count), b"end"]
+    _damage(messages, how)
+    end = zmq_load.End.__new__(zmq_load.End)
+    if face == "sync":
+        end.socket = Said(messages)
+        zmq_load.receive_all(end, count, size)
+    else:
+        end.socket = SaidAsync(messages)
+        asyncio.run(zmq_load.receive_all_async(end, count, size))
 
 
 def test_a_line_has_the_ratio_and_whether_it_reaches_the_aim() -> None:
