@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,7 +17,7 @@ from midge.cli.flags import (
     parse,
     whole_number,
 )
-from midge.cli.output import OutputGone, print_error, print_line
+from midge.cli.output import OutputFailed, OutputGone, print_error, print_line, write_output
 from midge.cli.version import version_line
 
 _USAGE: Final = """\
@@ -203,9 +204,11 @@ def main(arguments: Sequence[str]) -> int:
     except FlagError as error:
         print_error(f"{error}\n\nUse 'midge zmq{f' {name}' if name in COMMANDS else ''} --help'.")
         return 2
-    except OutputGone as error:
+    except OutputFailed as error:
         print_error(f"Error: standard output cannot be written: {error}")
         return 1
+    except OutputGone:  # who reads has had enough
+        return 0
     return 0
 
 
@@ -241,6 +244,10 @@ def _keygen(given: list[str]) -> int:
 
     try:
         if given:
+            for path in (f"{given[0]}.key", f"{given[0]}.key_secret"):
+                if os.path.lexists(path):
+                    print_error(f"Error: {path} is there already; nothing was written")
+                    return 1
             for path in create_certificates(".", given[0]):
                 print_line(path)
             return 0
@@ -248,5 +255,5 @@ def _keygen(given: list[str]) -> int:
     except (ZMQError, OSError) as error:
         print_error(f"Error: {error}")
         return 1
-    print_line(f"public {public.decode()}\nsecret {secret.decode()}")
+    write_output(f"public {public.decode()}\nsecret {secret.decode()}\n".encode())
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import midge.zmq as zmq
 from midge.cli.flags import FlagError
-from midge.cli.output import print_error, print_line
+from midge.cli.output import print_error, write_output
 from midge.cli.zmq_sockets import open_socket
 from midge.zmq.constants import Event
 from midge.zmq.error import strerror
@@ -76,11 +76,11 @@ def _say(socket: Any, event: Event, value: int, endpoint: str, as_json: bool) ->
     about = _about(socket, event, value)
     if as_json:
         shown = {"event": event.name, "value": value, "endpoint": endpoint, **about}
-        print_line(json.dumps(shown))
+        write_output(json.dumps(shown).encode() + b"\n")
         return
     words = " ".join(f"{name}={text}" for name, text in about.items())
     name = (event.name or str(value)).lower().replace("_", " ")
-    print_line(f"{name} {endpoint} {words}".rstrip())
+    write_output(f"{name} {endpoint} {words}".rstrip().encode() + b"\n")
 
 
 def _about(socket: Any, event: Event, value: int) -> dict[str, str]:
@@ -88,7 +88,9 @@ def _about(socket: Any, event: Event, value: int) -> dict[str, str]:
     if event in _ERRNO:
         return {"why": strerror(value)}
     if event == Event.CONNECT_RETRIED:
-        return {"in": f"{value} ms"}
+        errors = [one["error"] for one in socket.stats()["connecting"] if one["error"]]
+        why = {"why": strerror(errors[0])} if errors else {}
+        return {"in": f"{value} ms", **why}
     if event == Event.HANDSHAKE_FAILED_AUTH:
         return {"why": f"refused with status {value}"}
     if event == Event.HANDSHAKE_FAILED_PROTOCOL:

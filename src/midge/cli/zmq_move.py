@@ -66,7 +66,21 @@ class _Mover:
             return self._receive()
         if self.name == "rep":
             return self._answer()
-        return self._send()
+        status = self._send()
+        self._wait_until_sent()
+        return status
+
+    def _wait_until_sent(self) -> None:
+        """Let the last messages leave, as long as --linger says; Ctrl-C ends this wait, too.
+
+        What a closed socket lingers for, nothing can end.
+        """
+        linger_ms = self.options.linger
+        until = None if linger_ms < 0 else time.monotonic() + linger_ms / 1000
+        while any(peer["outgoing"] or peer["in_flight"] for peer in self.socket.stats()["peers"]):
+            if until is not None and time.monotonic() >= until:
+                break
+            self.socket.poll(20, 0)
 
     def _set_timeouts(self) -> None:
         """Waits end when the time of -W is over."""

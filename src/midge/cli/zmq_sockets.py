@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import midge.zmq as zmq
 from midge.cli.flags import FlagError
+from midge.cli.output import print_error
 from midge.zmq.auth.certs import load_certificate
 
 if TYPE_CHECKING:
@@ -70,5 +71,8 @@ def join_endpoints(socket: Any, options: ZmqOptions) -> None:
         raise FlagError("Error: Give an endpoint with -b or -c.")
     for endpoint in options.binds:
         socket.bind(endpoint)
+        bound = socket.last_endpoint.decode()
+        if bound != endpoint:  # standard output is for messages
+            print_error(f"bound {bound}")
     for endpoint in options.connects:
         socket.connect(endpoint)

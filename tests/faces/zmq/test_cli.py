@@ -236,6 +236,91 @@ def test_a_monitor_says_who_is_there(bound: Any) -> None:
     assert said[2]["identity"] == "b'me'"
 
 
-def test_a_monitor_says_that_nobody_is_there() -> None:
+def test_a_monitor_says_that_nobody_is_there_and_why() -> None:
     text = run("monitor", "tcp://127.0.0.1:1", "-C", "3", status=1)
     assert "connect retried" in text
+    assert "why=Connection refused" in text
+    said = run("monitor", "tcp://127.0.0.1:1", "--json", "-C", "3", status=1).splitlines()
+    assert json.loads(said[2])["why"] == "Connection refused"
+
+
+# -- ends ---------------------------------------------------------------------------------------
+
+
+def test_keys_that_are_there_are_not_written_over(tmp_path: Path) -> None:
+    name = str(tmp_path / "me")
+    run("keygen", name)
+    before = (tmp_path / "me.key_secret").read_bytes()
+    assert "there already" in run("keygen", name, status=1)
+    (tmp_path / "me.key").unlink()
+    assert "there already" in run("keygen", name, status=1)
+    assert (tmp_path / "me.key_secret").read_bytes() == before
+    assert not (tmp_path / "me.key").exists()
+
+
+def test_who_binds_to_any_port_is_told_which() -> None:
+    with subprocess.Popen(
+        [*MIDGE, "pull", "-b", "tcp://127.0.0.1:*", "-C", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as command:
+        assert command.stderr is not None
+        assert command.stdout is not None
+        said, endpoint = command.stderr.readline().decode().split()
+        assert said == "bound"
+        run("push", "-c", endpoint, "-m", "hello")
+        assert command.stdout.read() == b"hello\n"
+        assert command.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("push", "-c", "tcp://127.0.0.1:1", "--wait", "0", "-m", "for nobody"),
+        ("push", "-c", "tcp://127.0.0.1:1", "-m", "for nobody"),
+        ("req", "-c", "tcp://127.0.0.1:1", "-m", "for nobody"),
+        ("sub", "-c", "tcp://127.0.0.1:1"),
+        ("rep", "-c", "tcp://127.0.0.1:1", "--echo"),
+        ("monitor", "tcp://127.0.0.1:1"),
+    ],
+)
+def test_ctrl_c_ends_it_at_once_whatever_waits(words: tuple[str, ...]) -> None:
+    code = (
+        "import os, sys, threading, time, signal\n"
+        "from midge.cli.main import main\n"
+        "def later():\n"
+        "    time.sleep(0.5)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=later).start()\n"
+        f"sys.exit(main({['zmq', *words]!r}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
+def test_a_reader_that_has_had_enough_ends_it_quietly(bound: Any) -> None:
+    push, endpoint = bound(zmq.PUSH)
+    with subprocess.Popen(
+        [*MIDGE, "pull", "-c", endpoint], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        push.send(b"one")
+        assert command.stdout.readline() == b"one\n"
+        command.stdout.close()
+        push.send(b"two")
+        assert command.wait(20) == 0
+        assert command.stderr.read() == b""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", [("keygen",), ("monitor", "tcp://127.0.0.1:1")])
+def test_output_that_is_lost_is_an_error(words: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*MIDGE, *words], stdout=full, stderr=subprocess.PIPE, timeout=20, check=False
+        )
+    assert done.returncode == 1
+    assert b"standard output cannot be written: No space left on device" in done.stderr

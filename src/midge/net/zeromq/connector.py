@@ -53,6 +53,7 @@ class Connector:
         wire: the present connection, in handshake or ready.
         stopped: it will not connect any more.
         attempts, connections: counters.
+        error: why the last attempt failed, an errno; 0 after a success.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class Connector:
         "connections",
         "endpoint",
         "engine",
+        "error",
         "pipe",
         "place",
         "stopped",
@@ -94,6 +96,7 @@ class Connector:
         self.wire: StreamWire | None = None
         self.stopped = False
         self.attempts = 0
+        self.error = 0
         self.connections = 0
         options = engine.options
         self._source = source_address(place.source, options.ipv6) if place.source else None
@@ -210,6 +213,7 @@ class Connector:
         self._round_failed(code)
 
     def _round_failed(self, code: int) -> None:
+        self.error = code
         if self._addresses:
             self._connect_next()
         elif code == errno.ECONNREFUSED and self.engine.options.reconnect_stop & STOP_CONN_REFUSED:
@@ -264,6 +268,7 @@ class Connector:
 
     def succeeded(self) -> None:
         """The handshake is done: the next wait is a short one again."""
+        self.error = 0
         self._delay_s = 0.0
 
     def lost(self, *, handshake_failed: bool) -> None:

@@ -35,6 +35,7 @@ def engine_stats(engine: SocketEngine) -> dict[str, Any]:
                 "attempts": one.attempts,
                 "connections": one.connections,
                 "connected": one.wire is not None and one.wire.ready,
+                "error": one.error,
             }
             for one in engine.endpoints.connectors
         ],

@@ -353,7 +353,7 @@ def test_the_statistics_tell_who_is_there(world: World) -> None:
     world.reactor.settle()
     there, here = push.stats(), pull.stats()
     assert there["connecting"] == [
-        {"endpoint": real, "attempts": 1, "connections": 1, "connected": True}
+        {"endpoint": real, "attempts": 1, "connections": 1, "connected": True, "error": 0}
     ]
     assert there["sent"] == here["received"] == 3
     assert here["bound"] == [real]
