@@ -40,6 +40,7 @@ def make_place(settings: BrokerSettings, listener: ListenerSettings) -> Place | 
         curve_secret=secret,
         zap=mechanism != NULL or not anonymous_allowed(settings, listener),
         message_bytes_max=settings.packet_bytes_max,
+        parts_bytes_max=settings.packet_bytes_max,
         handshake_s=settings.connect_timeout_s,
     )
     queues = dict(_user_and_queue(text) for text in listener.zmtp_user_queues)

@@ -121,7 +121,7 @@ class Connection:
         self.version = (3, 1)
         self.plain = False
         self.out: list[Buffer] = [OPENING]
-        self._reader = FrameReader(settings.message_bytes_max)
+        self._reader = FrameReader(settings.message_bytes_max, settings.parts_bytes_max)
         self._handshake: Handshake | None = Handshake(
             settings, self._reader, self.out, address, random
         )

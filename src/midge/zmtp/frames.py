@@ -149,6 +149,7 @@ class FrameReader:
 
     Attributes:
         frame_bytes_max: the largest frame of a message.
+        parts_bytes_max: the largest message of several parts, as it stands on the wire.
         command_bytes_max: the largest command.
         allowed_flags: a bit outside of it is a fault; 2.0 has no COMMAND.
         command: the body of the last command that :meth:`read_messages` stopped behind.
@@ -160,15 +161,18 @@ class FrameReader:
         "_flags",
         "_left",
         "_parts",
+        "_parts_bytes",
         "_pos",
         "allowed_flags",
         "command",
         "command_bytes_max",
         "frame_bytes_max",
+        "parts_bytes_max",
     )
 
-    def __init__(self, frame_bytes_max: int = -1) -> None:
+    def __init__(self, frame_bytes_max: int = -1, parts_bytes_max: int = -1) -> None:
         self.frame_bytes_max: int = ZMTP_FRAME_BYTES_MAX if frame_bytes_max < 0 else frame_bytes_max
+        self.parts_bytes_max: int = ZMTP_FRAME_BYTES_MAX if parts_bytes_max < 0 else parts_bytes_max
         self.command_bytes_max: int = ZMTP_COMMAND_BYTES_MAX
         self.allowed_flags: int = MORE | LONG | COMMAND
         self.command = b""
@@ -178,6 +182,7 @@ class FrameReader:
         self._left = 0  # how much of it is missing
         self._flags = 0  # of that frame
         self._parts: list[bytes] = []  # a message that has not come whole
+        self._parts_bytes = 0  # its size on the wire
 
     def feed(self, data: bytes) -> None:
         """Give the next bytes of the stream. All of the last ones must have been read."""
@@ -293,14 +298,23 @@ class FrameReader:
         parts = self._parts
         if len(body) > self.frame_bytes_max or len(parts) >= ZMTP_PARTS_MAX:
             raise ZmtpError("a message is larger than allowed", MALFORMED_MESSAGE)
-        if flags & MORE:
-            parts.append(body)
-        elif parts:
-            parts.append(body)
-            self._parts = []
-            items.append(parts)
-        else:
+        if not parts and not flags & MORE:
             items.append(body)
+            return
+        size = len(body)
+        self._parts_bytes += size + (2 if size < _SHORT else 9)
+        if self._parts_bytes > self.parts_bytes_max:
+            raise self._too_large()
+        parts.append(body)
+        if not flags & MORE:
+            self._parts = []
+            self._parts_bytes = 0
+            items.append(parts)
+
+    def _too_large(self) -> ZmtpError:
+        return ZmtpError(
+            f"a message is larger than the {self.parts_bytes_max} bytes allowed", MALFORMED_MESSAGE
+        )
 
     def _read_whole(self, items: list[bytes | list[bytes]]) -> None:
         """Read the frames of messages that have come whole, up to one that is something else."""
@@ -310,6 +324,8 @@ class FrameReader:
         pos = self._pos
         size = len(data)
         longest = self.frame_bytes_max
+        largest = self.parts_bytes_max
+        parts_bytes = self._parts_bytes
         header = b""  # the last long one, and what it says
         long_length = 0
         before = -1
@@ -339,16 +355,24 @@ class FrameReader:
                 if end > size:
                     break
                 body = data[pos + 2 : end]
-            pos = end
             if flags & MORE:
                 parts.append(body)
+                parts_bytes += end - pos
+                pos = end
+                if parts_bytes > largest:
+                    raise self._too_large()
                 if len(parts) > ZMTP_PARTS_MAX:
                     raise ZmtpError("a message has too many parts", MALFORMED_MESSAGE)
             elif parts:
+                if parts_bytes + end - pos > largest:
+                    raise self._too_large()
+                pos = end
                 parts.append(body)
                 append(parts)
                 parts = self._parts = []
+                parts_bytes = 0
             else:
+                pos = end
                 append(body)
                 if length != before or length < 0:
                     before = length
@@ -360,6 +384,7 @@ class FrameReader:
                     pos = self._read_run(items, pos, length)
                     same = 0 if pos > end else _RUN_PAUSE
         self._pos = pos
+        self._parts_bytes = parts_bytes
 
     def _read_run(self, items: list[bytes | list[bytes]], pos: int, length: int) -> int:
         """Read whole strides of frames that all have ``length``; returns where they end."""

@@ -29,6 +29,9 @@ class Settings:
             always asks: there is nobody else who could know a password.
         zap_domain: handed on in the request.
         message_bytes_max: the largest part that is accepted (``MAXMSGSIZE``); -1: any.
+        parts_bytes_max: the largest message of several parts, headers included; -1: any. It is
+            kept in memory until its last part is there, so without this a peer that sends many
+            parts is bounded by nothing but their number.
         handshake_s: ``HANDSHAKE_IVL``; 0: no limit.
         heartbeat_s: ``HEARTBEAT_IVL``, time between PINGs; 0: none.
         heartbeat_timeout_s: silence after a PING that ends the connection; 0: ``heartbeat_s``.
@@ -50,6 +53,7 @@ class Settings:
         "message_bytes_max",
         "metadata",
         "own_metadata",
+        "parts_bytes_max",
         "password",
         "socket_type",
         "username",
@@ -73,6 +77,7 @@ class Settings:
         zap: bool = False,
         zap_domain: bytes = b"",
         message_bytes_max: int = -1,
+        parts_bytes_max: int = -1,
         handshake_s: float = ZMTP_HANDSHAKE_S,
         heartbeat_s: float = 0.0,
         heartbeat_timeout_s: float = 0.0,
@@ -100,6 +105,7 @@ class Settings:
         self.zap = zap or (mechanism == PLAIN and as_server)
         self.zap_domain = zap_domain
         self.message_bytes_max = message_bytes_max
+        self.parts_bytes_max = parts_bytes_max
         self.handshake_s = handshake_s
         self.heartbeat_s = heartbeat_s
         self.heartbeat_timeout_s = heartbeat_timeout_s or heartbeat_s

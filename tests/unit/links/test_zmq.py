@@ -25,6 +25,7 @@ from midge.store.memory import MemoryStore
 from midge.testing.pair import World
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
+from midge.zmtp.frames import encode_message
 from midge.zmtp.settings import NULL, PLAIN, Settings
 from midge.zmtp.sockets import ANY
 
@@ -53,6 +54,7 @@ class ZmqPeer:
             as_server=bool(name),
             zap=there.broker.authenticator is not None,
             message_bytes_max=there.settings.packet_bytes_max,
+            parts_bytes_max=there.settings.packet_bytes_max,
         )
         now = there.clock.now()
         self.link = ZmqLink(
@@ -304,6 +306,36 @@ def test_a_message_that_is_too_large_ends_the_connection() -> None:
     assert not push.link.closing
     push.send(b"x" * 1001)
     assert push.link.closing
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[b"x" * 495, b"y" * 495], [b"x" * 250] * 4, [b"x"] * 334, [b"x" * 400, b"", b"y" * 587]],
+)
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("chunk_bytes", [100_000, 7])
+def test_the_parts_of_a_message_may_not_be_larger_together(
+    frames: list[bytes], ended: bool, chunk_bytes: int
+) -> None:
+    there = World(packet_bytes_max=1000)
+    push = ZmqPeer(there, "PUSH")
+    wire = encode_message(frames if ended else [*frames, b""])
+    if not ended:
+        wire = wire[:-2]  # without the last frame: it may go on for ever
+    for start in range(0, len(wire), chunk_bytes):
+        push.link.receive_data(wire[start : start + chunk_bytes], 0.0)
+    assert push.link.closing
+    assert there.broker.queues.need("jobs").waiting == 0
+
+
+def test_a_message_of_several_parts_may_be_as_large_as_a_packet() -> None:
+    there = World(packet_bytes_max=1000)
+    push = ZmqPeer(there, "PUSH")
+    for _ in range(3):
+        push.send(b"x" * 491, b"y" * 491)
+        push.send(*[b"z" * 8] * 100)
+    assert not push.link.closing
+    assert there.broker.queues.need("jobs").waiting == 6
 
 
 def test_a_handshake_without_an_end_is_ended() -> None:

@@ -6,13 +6,14 @@ import pytest
 
 from midge.zmtp import events as ev
 from midge.zmtp import frames
-from midge.zmtp.connection import READY
+from midge.zmtp.connection import CLOSED, READY
 from midge.zmtp.errors import NotReady
 from midge.zmtp.settings import Settings
 from tests.unit.zmtp.support import (
     MECHANISMS,
     NOW,
     connect,
+    curve_settings,
     described,
     exchange,
     only,
@@ -43,6 +44,17 @@ def test_subscriptions_are_commands_and_come_out_in_order_with_messages() -> Non
         b"\x02two",
         [b"\x01x", b"y"],
     ]
+
+
+def test_parts_that_are_too_large_together_close_an_encrypted_connection_too() -> None:
+    client, server = map(connect, curve_settings("PUSH", "PULL", parts_bytes_max=1000))
+    exchange(client, server)
+    client.send_multipart([b"x" * 491, b"y" * 491])
+    client.send(b"z" * 5000)
+    assert len(received(server.receive_data(taken(client), NOW))) == 2
+    client.send_multipart([b"x" * 491, b"y" * 492, b""])
+    assert received(server.receive_data(taken(client), NOW)) == []
+    assert server.state == CLOSED
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
