@@ -61,9 +61,10 @@ class Asker(Sender):
         if self.outbox.with_properties:
             properties = with_correlation(message.properties, question.correlation)
             frames.append(encode_publish_properties(properties, -1, (), 0))
-        link.connection.send_multipart(frames or [b""])
-        self.broker.metrics.publish_sent += 1
-        link.acknowledged()
+        outbox = self.outbox
+        outbox.send_reply(frames or [b""], len(message.payload), now)
+        if outbox.crowded and not outbox.stalled:
+            self.broker.router.crowded = outbox  # who replies is to wait, as who publishes is
         return True
 
     def depart(self, now: float) -> None:

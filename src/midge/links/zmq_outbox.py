@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from midge.broker.delivery import ZMTP, Delivery
 from midge.broker.outbox import Outbox
-from midge.limits import OUTBOX_HOLD_BYTES
+from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
 from midge.links.zmq_mapping import body_of, frame_of, properties_frame
 from midge.zmtp.frames import encode_message
 
@@ -49,7 +49,7 @@ class ZmqOutbox(Outbox):
             data = delivery.zmtp
             if data is None:
                 data = delivery.zmtp = encode_message(self._frames(delivery))
-            self._note(len(data), delivery, now)
+            self._note(len(data), len(delivery.message.payload), now)
             self.chunks.append(data)
         else:
             self.send_frames(self._frames(delivery), delivery, now)
@@ -61,14 +61,24 @@ class ZmqOutbox(Outbox):
 
     def send_frames(self, frames: list[bytes], delivery: Delivery, now: float) -> None:
         """Send a message of the caller's frames."""
-        link = self._link
-        assert link is not None
         if self.with_properties:
             frames = [*frames, properties_frame(delivery.message)]
-        self._note(sum(map(len, frames)) + 9 * len(frames), delivery, now)
+        self._put(frames, len(delivery.message.payload), now)
+
+    def send_reply(self, frames: list[bytes], payload_bytes: int, now: float) -> None:
+        """Send a reply, or drop it as any message at QoS 0 for who does not read what it gets."""
+        if self.open and self.used <= OUTBOX_BYTES_MAX:
+            self._put(frames, payload_bytes, now)
+        else:
+            self._drop_slow(1)
+
+    def _put(self, frames: list[bytes], payload_bytes: int, now: float) -> None:
+        link = self._link
+        assert link is not None
+        self._note(sum(map(len, frames)) + 9 * len(frames), payload_bytes, now)
         link.connection.send_multipart(frames)
 
-    def _note(self, size: int, delivery: Delivery, now: float) -> None:
+    def _note(self, size: int, payload_bytes: int, now: float) -> None:
         """Count what is about to be appended."""
         if not self.chunks:
             self._dirty.append(self)
@@ -76,6 +86,6 @@ class ZmqOutbox(Outbox):
         metrics = self._metrics
         metrics.packets_sent += 1
         metrics.publish_sent += 1
-        metrics.publish_bytes_sent += len(delivery.message.payload)
+        metrics.publish_bytes_sent += payload_bytes
         if self.used > OUTBOX_HOLD_BYTES and not self.crowded:
             self._crowd_up(now)

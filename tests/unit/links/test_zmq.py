@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from midge.auth.base import ALLOWED, Decision, Identity, Pending, deny
 from midge.config.queue_settings import parse_queue
 from midge.config.settings import ListenerSettings
-from midge.limits import ZMTP_HANDSHAKE_S
+from midge.limits import HOLD_MAX_S, OUTBOX_HOLD_BYTES, ZMTP_HANDSHAKE_S
 from midge.links import zmq_role
 from midge.links.zmq import ZmqLink
 from midge.links.zmq_answerer import REFUSE
@@ -260,6 +260,36 @@ def test_a_reply_for_who_has_gone_is_an_acknowledgement_all_the_same() -> None:
 
 
 @pytest.mark.source_only("it replaces what compiled code does not look up again")
+def test_workers_wait_for_who_does_not_read_its_replies_and_later_they_are_dropped() -> None:
+    there = with_queue("prefetch=0")
+    asker, worker = ZmqPeer(there, "DEALER"), ZmqPeer(there, "ROUTER")
+    count, size = 60, 100_000
+    for number in range(count):
+        asker.send(b"%d" % number, b"", b"what?")
+    requests = worker.received()
+    outbox = asker.link.session.outbox  # type: ignore[union-attr]
+    sent = 0
+    while not worker.link.is_held():
+        worker.link.receive_data(encode_message([requests[sent][0], b"", bytes(size)]), 0.0)
+        sent += 1
+    assert outbox.crowded
+    assert OUTBOX_HOLD_BYTES < outbox.used < OUTBOX_HOLD_BYTES + 2 * size
+    there.clock.time_s += HOLD_MAX_S + 0.1
+    there.broker.tick(there.clock.now())
+    there.broker.released.clear()
+    assert not worker.link.is_held()
+    for request in requests[sent:]:  # it goes on without the asker, which costs those replies
+        worker.link.receive_data(encode_message([request[0], b"", bytes(size)]), 0.0)
+    assert outbox.used < OUTBOX_HOLD_BYTES + 2 * size
+    assert outbox.dropped == there.broker.metrics.dropped_slow == count - sent
+    assert len(asker.received()) == sent
+    outbox.written(there.clock.now())
+    asker.send(b"again", b"", b"what?")
+    (request,) = worker.received()
+    worker.send(request[0], b"", b"that")
+    assert asker.received() == [[b"again", b"", b"that"]]
+
+
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()
