@@ -26,9 +26,10 @@ RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
 CONTROL_PACKET_BYTES_MAX: Final = 100_000
 #: Acknowledgements, PINGREQ and DISCONNECT larger than this are refused at their header.
 SIMPLE_PACKET_BYTES_MAX: Final = 10_000
-#: Connections that are in a handshake of TLS, WebSockets or the PROXY protocol; one more is
-#: refused. Each has some 50 KiB of OpenSSL's.
-HANDSHAKES_MAX: Final = 1000
+#: Connections that are in a handshake before MQTT or ZMTP; one more is refused. With TLS each has
+#: some 50 KiB of OpenSSL's; without, some 3 KiB, and thousands may come at once.
+HANDSHAKES_TLS_MAX: Final = 1000
+HANDSHAKES_PLAIN_MAX: Final = 20_000
 #: The longest request that may ask for a WebSocket.
 WEBSOCKET_HEADER_BYTES_MAX: Final = 8192
 #: The longest line of the PROXY protocol's version 1, and how much may follow the fixed part of a

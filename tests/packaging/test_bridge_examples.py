@@ -39,7 +39,7 @@ def test_all_programs_of_the_page_are_known_here() -> None:
     assert list(programs(PAGE, {"5555": 1, "5556": 2, "1883": 3})) == names
     assert names == [
         *("midge.conf", "show.py", "tell.py", "worker.c", "push.py", "ask.py", "photos.py"),
-        "router.py",
+        *("album.py", "router.py"),
     ]
 
 
@@ -127,6 +127,13 @@ def test_a_routing_id_names_the_queue(place: Place) -> None:
         answer(service, question, "seen")
         assert place.running[-1].wait(10) == 0
     assert paper.read_text() == "seen\n"
+
+
+def test_the_path_of_a_websocket_names_the_queue(place: Place) -> None:
+    with client(place) as service:
+        service.subscribe("$queue/photos", qos=1)
+        place.run("album.py")
+        assert service.receive(10).payload == b"a picture"
 
 
 def test_a_router_takes_several_jobs_and_acknowledges_each(place: Place) -> None:

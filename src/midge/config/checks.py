@@ -172,8 +172,8 @@ _OF_LISTENER: Final[tuple[tuple[frozenset[str], Callable[[ListenerSettings], boo
     ),
     (
         frozenset({"websockets_origin"}),
-        lambda it: it.protocol == "websockets",
-        "the listener does not have 'protocol websockets'",
+        lambda it: it.protocol in ("websockets", "zmtp"),
+        "the listener has neither 'protocol websockets' nor 'protocol zmtp'",
     ),
     (
         frozenset({"http_dir"}),

@@ -56,6 +56,7 @@ class ZmqLink(Link):
         key: the CURVE key by which it came in; ``None`` for none.
         closing: write what is queued, then close.
         waiting: a decision, or room in a queue, without which nothing more of it is handled.
+        path_queue: the name that the path of its WebSocket has for a queue; empty for none.
         queue: what it puts into, or takes from.
         role: what becomes of its messages; ``None`` before the handshake is done, and at the end.
         dropped: its messages that went nowhere, by cause.
@@ -74,6 +75,7 @@ class ZmqLink(Link):
         "key",
         "listener",
         "listener_port",
+        "path_queue",
         "place",
         "port",
         "queue",
@@ -111,6 +113,7 @@ class ZmqLink(Link):
         self.key: bytes | None = None
         self.closing = False
         self.gone = False
+        self.path_queue = ""
         self.queue: Queue | None = None
         self.socket_type = ""
         self.waiting: Pending | None = None

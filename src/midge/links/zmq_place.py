@@ -1,8 +1,8 @@
 """What the ZeroMQ peers of one listener find there, and which queue each of them means.
 
 The first that names a queue decides: the peer's metadata (``X-Midge-Queue``), its routing id
-(``queue/NAME``, or ``queue/NAME/anything``), what the listener has for its user, or what it has for
-all.
+(``queue/NAME``, or ``queue/NAME/anything``), the path of its WebSocket (``/queue/NAME``), what the
+listener has for its user, or what it has for all.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def find_queue(link: ZmqLink, session: Session, event: ev.Ready) -> Queue:
     if not name:
         raise QueueError(
             f"a {event.socket_type} needs a queue, and nothing names one: zmtp_queue, "
-            f"zmtp_user_queue, a routing id queue/NAME, or {QUEUE_PROPERTY}"
+            f"zmtp_user_queue, a WebSocket's path /queue/NAME, a routing id queue/NAME, or "
+            f"{QUEUE_PROPERTY}"
         )
     fault = _why_not(link, session, event.socket_type, QUEUE_PREFIX + name)
     if fault:
@@ -82,6 +83,8 @@ def _name_of(link: ZmqLink, event: ev.Ready) -> str:
         name = event.identity.split(b"/")[1]
         if name:
             return name.decode("utf-8", "replace")
+    if link.path_queue:
+        return link.path_queue
     place = link.place
     return place.user_queues.get(link.identity.username or "", "") or place.queue
 

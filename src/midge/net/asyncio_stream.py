@@ -184,6 +184,10 @@ class AsyncioStream(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.write(data)
 
+    def hand_over(self, handler: Handler) -> None:
+        """See :meth:`midge.net.layer.Below.hand_over`."""
+        self._handler = handler
+
     def pause_reading(self) -> None:
         """See :meth:`midge.net.stream.Stream.pause_reading`."""
         if not self._paused and self._transport is not None and not self._transport.is_closing():

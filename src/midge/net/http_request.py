@@ -78,15 +78,28 @@ def parse_request(head: bytes) -> HttpRequest:
         headers[name] = found[2]
     if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
         raise BadRequest(413, "a request here has no body")
-    return HttpRequest(line[1], _path(line[2]), headers)
+    return HttpRequest(line[1], resolve(split_target(line[2])[0]), headers)
 
 
-def _path(target: str) -> str:
-    """The path of a target (RFC 9112 section 3.2), without its query."""
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query of a target (RFC 9112 section 3.2), with their escapes.
+
+    Raises:
+        BadRequest: it has no path.
+    """
     target = _AUTHORITY.sub("", target, 1) or "/"
-    raw = target.partition("#")[0].partition("?")[0]
-    if not raw.startswith("/"):
+    path, _, query = target.partition("#")[0].partition("?")
+    if not path.startswith("/"):
         raise BadRequest(400, "the target is no path")
+    return path, query
+
+
+def resolve(raw: str) -> str:
+    """A path, or a piece of one, with its escapes resolved.
+
+    Raises:
+        BadRequest: that is no text.
+    """
     try:
         path = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:

@@ -36,6 +36,10 @@ class Below(Protocol):
         """Send."""
         ...
 
+    def hand_over(self, handler: Handler) -> None:
+        """Another handler is told what happens from here on."""
+        ...
+
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def close(self) -> None: ...
@@ -138,6 +142,10 @@ class Layer:
     def write(self, data: bytes) -> None:
         """Send."""
         self.below.write(data)
+
+    def hand_over(self, handler: Handler) -> None:
+        """Another handler goes on above."""
+        self.above = handler
 
     def pause_reading(self) -> None:
         """Take no more."""

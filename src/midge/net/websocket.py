@@ -1,7 +1,8 @@
 """WebSockets at a listener (RFC 6455), by the `wsproto` library.
 
 What is in binary frames is the stream; where one ends means nothing to MQTT (MQTT 5.0 section 6).
-Pings are answered, and the peer's goodbye as well. Every write is one frame.
+Pings are answered, and the peer's goodbye as well. Every write is one frame. Who speaks something
+else in its WebSockets says so in :meth:`WebSocketLayer.choose`, ``unwrap`` and ``write``.
 """
 
 from __future__ import annotations
@@ -58,7 +59,11 @@ def _address_in(forwarded: bytes) -> str | None:
 
 
 class WebSocketLayer(Layer):
-    """A WebSocket, the server's side."""
+    """A WebSocket, the server's side.
+
+    Attributes:
+        ws: the library's state of it.
+    """
 
     __slots__ = (
         "_address",
@@ -67,7 +72,7 @@ class WebSocketLayer(Layer):
         "_origins",
         "_plain",
         "_request",
-        "_ws",
+        "ws",
     )
 
     def __init__(
@@ -87,7 +92,7 @@ class WebSocketLayer(Layer):
             plain: who answers those that ask for no WebSocket; ``None``: they are refused.
         """
         super().__init__(below, opened, refused)
-        self._ws = WSConnection(ConnectionType.SERVER)
+        self.ws = WSConnection(ConnectionType.SERVER)
         self._origins = origins
         self._header_bytes_max = header_bytes_max
         self._header_bytes = 0
@@ -118,7 +123,7 @@ class WebSocketLayer(Layer):
             if self._plain is not None and self._is_answered(data, self._plain):
                 return
         try:
-            self._ws.receive_data(data)
+            self.ws.receive_data(data)
             self._heed()
         except (RemoteProtocolError, LocalProtocolError) as error:
             if self.above is None:
@@ -139,16 +144,21 @@ class WebSocketLayer(Layer):
 
     def _heed(self) -> None:
         pieces: list[bytes] = []
-        for event in self._ws.events():
+        for event in self.ws.events():
             if isinstance(event, BytesMessage):
-                pieces.append(bytes(event.data))
+                data = self.unwrap(event)
+                if data is None:
+                    self._deliver(pieces)
+                    self._goodbye(_PROTOCOL_ERROR)
+                    return
+                pieces.append(data)
             elif isinstance(event, Request):
                 self._answer(event)
             elif isinstance(event, Ping):
-                self.below.write(self._ws.send(event.response()))
+                self.below.write(self.ws.send(event.response()))
             elif isinstance(event, CloseConnection):
                 self._deliver(pieces)
-                self.below.write(self._ws.send(event.response()))
+                self.below.write(self.ws.send(event.response()))
                 self.below.close()
                 return
             elif isinstance(event, TextMessage):
@@ -168,21 +178,37 @@ class WebSocketLayer(Layer):
         if self._origins and origin not in self._origins:
             self._reject(403, f"the origin {origin or '(none)'} is not in websockets_origin")
             return
-        chosen = next((one for one in PROTOCOLS if one in request.subprotocols), None)
-        if chosen is None:
-            self._reject(400, "the client does not offer the subprotocol mqtt")
+        try:
+            chosen = self.choose(request)
+        except BadRequest as fault:
+            self._reject(fault.status, str(fault))
             return
         forwarded = headers.get(b"x-forwarded-for")
         if forwarded:
             self._address = _address_in(forwarded)
-        self.below.write(self._ws.send(AcceptConnection(subprotocol=chosen)))
+        self.below.write(self.ws.send(AcceptConnection(subprotocol=chosen)))
         self.ready()
+
+    def choose(self, request: Request) -> str:
+        """The subprotocol for a request that asks for a WebSocket.
+
+        Raises:
+            BadRequest: it is refused.
+        """
+        chosen = next((one for one in PROTOCOLS if one in request.subprotocols), None)
+        if chosen is None:
+            raise BadRequest(400, "the client does not offer the subprotocol mqtt")
+        return chosen
+
+    def unwrap(self, piece: BytesMessage) -> bytes | None:
+        """What a piece of a binary message is of the stream; ``None`` where it breaks the rules."""
+        return bytes(piece.data)
 
     def _reject(self, status: int, text: str) -> None:
         """Answer with an HTTP error, and close."""
         body = text.encode() + b"\n"
         try:
-            reply = self._ws.send(
+            reply = self.ws.send(
                 RejectConnection(
                     status_code=status,
                     headers=[
@@ -192,7 +218,7 @@ class WebSocketLayer(Layer):
                     ],
                     has_body=True,
                 )
-            ) + self._ws.send(RejectData(data=body))
+            ) + self.ws.send(RejectData(data=body))
         except LocalProtocolError:
             # There was no request that could be understood.
             reply = (
@@ -205,7 +231,7 @@ class WebSocketLayer(Layer):
 
     def _goodbye(self, code: int) -> None:
         with contextlib.suppress(LocalProtocolError):  # it is closing already
-            self.below.write(self._ws.send(CloseConnection(code=code)))
+            self.below.write(self.ws.send(CloseConnection(code=code)))
         self.below.close()
 
     def write(self, data: bytes) -> None:
@@ -215,7 +241,7 @@ class WebSocketLayer(Layer):
         frame, at ten times the cost. (What a server sends is not masked, and no extension was
         agreed on.)
         """
-        if self._ws.state is not ConnectionState.OPEN:
+        if self.ws.state is not ConnectionState.OPEN:
             return  # the goodbye was said: nothing may follow it
         size = len(data)
         if size < 126:

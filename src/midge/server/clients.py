@@ -187,6 +187,7 @@ class ZmqClient(ZmqLink, StreamClient):
         ZmqLink.__init__(
             self, server.broker, listener, place, address, port, listener_port, now, os.urandom
         )
+        self.path_queue = getattr(stream, "queue", "")
         self._server = server
         self._stream = stream
 

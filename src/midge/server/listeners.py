@@ -21,6 +21,7 @@ from midge.mqtt.reasons import Reason
 from midge.net.listener import keep_alive, open_tcp, open_unix
 from midge.net.proxy_protocol import ProxyLayer
 from midge.net.tls import TlsKeeper, TlsLayer, make_context
+from midge.net.zmtp_door import ZmtpDoor
 from midge.server import log_lines as lines
 from midge.server.activation import FAMILIES, GivenSockets
 from midge.server.zmq_place import make_place
@@ -111,6 +112,14 @@ class OpenListener:
             made.append(
                 lambda below, opened, refused: WebSocketLayer(
                     below, settings.websockets_origins, request_bytes, opened, refused, plain
+                )
+            )
+        elif self.place is not None:
+            zmtp = self.place.settings
+            request_bytes = self.request_bytes
+            made.append(
+                lambda below, opened, refused: ZmtpDoor(
+                    below, zmtp, settings.websockets_origins, request_bytes, opened, refused
                 )
             )
         elif settings.protocol == "http_api" and web is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from midge.broker.broker import Broker
 from midge.broker.rates import ConnectRates
-from midge.limits import CONNECT_TIMEOUT_S, HANDSHAKES_MAX
+from midge.limits import CONNECT_TIMEOUT_S, HANDSHAKES_PLAIN_MAX, HANDSHAKES_TLS_MAX
 from midge.net.asyncio_stream import AsyncioStream, ReadBuffer
 from midge.server.clients import MqttClient, StreamClient, ZmqClient
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     #: Makes a layer on a carrier: who is told that it is ready, and that it never will be.
     MakeLayer = Callable[
-        [Carrier, Callable[[Layer], Handler | None], Callable[[Layer, str], None]], Layer
+        [Carrier, Callable[[Carrier], Handler | None], Callable[[Layer, str], None]], Layer
     ]
     Client = MqttClient | ZmqClient
 
@@ -122,8 +122,10 @@ class MqttServer:
     ) -> Handler | None:
         """Put layers on a connection; it becomes a client when the uppermost is ready."""
         # Behind a proxy it is the client's address that counts, and that is not known yet.
-        counted = "" if listener.proxy_protocol else stream.peer()[0]
-        if len(self._shaking) >= HANDSHAKES_MAX:
+        there = stream.peer()
+        counted = "" if listener.proxy_protocol else there[0]
+        tls = listener.certfile is not None or listener.psk_hint is not None
+        if len(self._shaking) >= (HANDSHAKES_TLS_MAX if tls else HANDSHAKES_PLAIN_MAX):
             return None
         if not self._admits(stream, listener, bool(counted)):
             return None
@@ -138,7 +140,9 @@ class MqttServer:
 
         def refused(layer: Layer, text: str) -> None:
             done()
-            self.broker.hooks.not_shaken(*layer.peer(), name, text)
+            known = layer.peer()
+            # A stream that is gone does not know any more where its peer was.
+            self.broker.hooks.not_shaken(*(known if known[0] else there), name, text)
 
         def build(below: Carrier, index: int) -> Handler | None:
             if index == len(wanted):

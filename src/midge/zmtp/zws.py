@@ -49,27 +49,34 @@ _GATHER_BYTES: Final = 1024
 _FLAGS: Final = {0: 0, MORE: 1, COMMAND: ZWS_COMMAND}
 
 
-def subprotocols(settings: Settings) -> tuple[str, ...]:
+def subprotocols(settings: Settings, peer_type: str = "") -> tuple[str, ...]:
     """What connections with these settings speak, the preferred one first.
 
     To do without a mechanism is to do without authentication: only where none is asked for, and
     for the socket types that such peers can have (RFC 15).
+
+    Args:
+        settings: our side's.
+        peer_type: the peer's type of socket, where that is known by other means.
     """
     named = _WITH_MECHANISM + settings.mechanism
-    if settings.mechanism == NULL and not settings.zap and settings.socket_type in NUMBERS_V2:
+    known = settings.socket_type in NUMBERS_V2 or peer_type in NUMBERS_V2
+    if settings.mechanism == NULL and not settings.zap and known:
         return (named, BARE)
     return (named,)
 
 
-def choose(settings: Settings, offered: Iterable[str]) -> str:
+def choose(settings: Settings, offered: Iterable[str], peer_type: str = "") -> str:
     """The subprotocol for a peer that offers these, the first that will do; nothing if none."""
-    known = subprotocols(settings)
+    known = subprotocols(settings, peer_type)
     return next((one for one in offered if one in known), "")
 
 
-def peer_greeting(settings: Settings, subprotocol: str) -> bytes:
+def peer_greeting(settings: Settings, subprotocol: str, peer_type: str = "") -> bytes:
     """The greeting of ZMTP that stands for a peer's choice of ``subprotocol``."""
     if subprotocol == BARE:
+        if peer_type:
+            return OPENING[:-1] + bytes((1, NUMBERS_V2.index(peer_type)))
         return OPENING[:-1] + bytes((1, _fitting_number(settings.socket_type)))
     rest = rest_of_greeting(settings.mechanism, False)
     return OPENING + b"\x00" + rest[1:]
