@@ -123,6 +123,13 @@ class Ring:
             consumer.standing = True
             self.standing.append(consumer)
 
+    def stand_last(self, consumer: Consumer) -> None:
+        """The same for one that was available perhaps, and has just shown that it is slow."""
+        if consumer.standing:
+            self.standing.remove(consumer)
+            consumer.standing = False
+        self.stand(consumer)
+
     def leave(self, consumer: Consumer) -> None:
         """A consumer is no more one of them."""
         consumer.gone = True

@@ -443,9 +443,7 @@ class Queue(QueueCounters):
 
     def do_due(self, all_consumers: bool, now: float) -> None:
         """Do what is due, at most a slice of it; ``all_consumers``: any of them may have credit."""
-        able: dict[Consumer, None] = {}  # perhaps
-        if all_consumers:
-            able.update(dict.fromkeys(self.ring.consumers))
+        silent: dict[Consumer, None] = {}
         if self.returns.waiting:
             self._bring_back(now)
         left = SLICE_ENTRIES
@@ -455,15 +453,18 @@ class Queue(QueueCounters):
             self.timed_out += 1
             self._release(item, consumer)
             self._again(item, f"{consumer.who()} was silent for {self.settings.lease_s:g} s", now)
-            able[consumer] = None  # to others sooner, but rather to it again than to nobody
+            silent[consumer] = None  # to others sooner, but rather to it again than to nobody
             left -= 1
         while left and self.ready.end_delay(now):
             left -= 1
         while left and (item := self.ready.pop_dead(now)) is not None:
             self._expire(item)
             left -= 1
-        for consumer in able:
-            self.ring.stand(consumer)
+        if all_consumers:
+            for one in self.ring.consumers:
+                self.ring.stand(one)  # it has credit, perhaps
+        for one in silent:
+            self.ring.stand_last(one)
         self.serve(now)
 
     # -- the store, and the end ---------------------------------------------------------------

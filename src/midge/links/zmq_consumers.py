@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Between the envelope of a request and its body.
 DELIMITER: Final = b""
+#: Requests that a worker had for too long which are remembered in any case.
+_LATE_KEPT: Final = 16
 
 
 class Puller(Consumer):
@@ -66,7 +68,8 @@ class Worker(Puller):
     by a number in front of the delimiter, which comes back with the reply.
 
     Attributes:
-        working: messages that it has, by that number.
+        working: messages that it has, by that number; for some time also those that it had for too
+            long, for its reply may come yet.
     """
 
     __slots__ = ("_ahead", "_next", "working")
@@ -79,13 +82,23 @@ class Worker(Puller):
 
     def has_credit(self) -> bool:
         """See :meth:`Consumer.has_credit`."""
-        ahead = self._ahead or self.queue.settings.prefetch or ZMQ_WORK_MAX
-        return len(self.working) < ahead and super().has_credit()
+        return self.unacknowledged < self._most() and super().has_credit()
+
+    def _most(self) -> int:
+        """How many it may have."""
+        return self._ahead or self.queue.settings.prefetch or ZMQ_WORK_MAX
 
     def give(self, item: Item, now: float) -> int:
         """See :meth:`Consumer.give`."""
         self._next = (self._next + 1) & 0xFFFF_FFFF_FFFF_FFFF
         number = self._next.to_bytes(8, "big")
+        if len(self.working) >= 2 * self._most() + _LATE_KEPT:
+            self._forget_late()
         self.working[number] = item
         self.outbox.send_frames([number, DELIMITER, *body_of(item.message)], item, now)
         return TAKEN
+
+    def _forget_late(self) -> None:
+        """Forget what it has no more; of what it was given again, the numbers of before."""
+        latest = {item: number for number, item in self.working.items() if item.consumer is self}
+        self.working = {number: item for item, number in latest.items()}

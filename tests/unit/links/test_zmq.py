@@ -15,6 +15,7 @@ from midge.limits import HOLD_MAX_S, OUTBOX_HOLD_BYTES, ZMTP_HANDSHAKE_S
 from midge.links import zmq_role
 from midge.links.zmq import ZmqLink
 from midge.links.zmq_answerer import REFUSE
+from midge.links.zmq_consumers import Worker
 from midge.links.zmq_mapping import read_properties
 from midge.links.zmq_place import Place
 from midge.mqtt import properties as props
@@ -462,6 +463,48 @@ def test_a_job_of_a_worker_that_is_silent_too_long_another_gets_and_it_is_done_o
     queue = there.broker.queues.get("jobs")
     assert queue is not None
     assert (queue.timed_out, queue.late, queue.acknowledged, queue.in_flight) == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize(("kind", "ahead"), [("ROUTER", 2), ("REP", 1)])
+def test_a_worker_that_loses_jobs_gets_others_once_their_time_is_over(
+    kind: str, ahead: int
+) -> None:
+    there = with_queue("lease_s=5 prefetch=2 deliveries_max=1")
+    worker = ZmqPeer(there, kind)
+    push = ZmqPeer(there, "PUSH")
+    for number in range(6):
+        push.send(b"%d" % number)
+    assert len(worker.received()) == ahead  # and it loses them
+    there.clock.time_s += 6
+    there.broker.tick(there.clock.now())
+    done = []
+    while requests := worker.received():
+        for request in requests:
+            done.append(request[-1])
+            worker.send(request[0], b"", b"done")
+    assert done == [b"%d" % number for number in range(ahead, 6)]
+
+
+def test_of_the_jobs_that_a_worker_loses_again_and_again_few_are_remembered() -> None:
+    there = with_queue("lease_s=5 prefetch=2 deliveries_max=0")
+    worker = ZmqPeer(there, "ROUTER")
+    push = ZmqPeer(there, "PUSH")
+    push.send(b"1")
+    push.send(b"2")
+    for _ in range(100):
+        there.clock.time_s += 6
+        there.broker.tick(there.clock.now())
+    consumer = worker.link.role.consumer  # type: ignore[union-attr]
+    assert isinstance(consumer, Worker)
+    assert len(consumer.working) <= 20
+    requests = worker.received()
+    assert len(requests) == 202
+    for request in requests[-2:]:
+        worker.send(request[0], b"", b"done")
+    queue = there.broker.queues.need("jobs")
+    assert (queue.acknowledged, queue.in_flight, queue.waiting) == (2, 0, 0)
+    worker.send(requests[0][0], b"", b"late")
+    assert worker.link.dropped == {"no such request": 1}
 
 
 def test_properties_that_cannot_be_read_drop_the_message_and_no_other() -> None:
