@@ -298,7 +298,7 @@ class Pattern:
         return list(self._pipes)
 
     def subscriber_count(self, prefix: bytes | None = None) -> int:
-        """How many peers have subscribed, to ``prefix`` or to anything."""
+        """How many peers get what begins with ``prefix``, or have subscribed to anything."""
         return 0
 
     def topics_count(self) -> int:

@@ -237,7 +237,12 @@ class Publisher(Pattern):
 
     def subscriber_count(self, prefix: bytes | None = None) -> int:
         """See :meth:`Pattern.subscriber_count`."""
-        return len(self._subscriptions.owners(prefix))
+        if prefix is None:
+            return len(self._subscriptions.owners())
+        matching = self._subscriptions.match(prefix)
+        if self.options.invert_matching:
+            return sum(1 for pipe in self._pipes if pipe.ready and pipe not in matching)
+        return len(matching)
 
     def topics_count(self) -> int:
         """See :meth:`Pattern.topics_count`."""

@@ -240,9 +240,10 @@ class Socket(Transfer, Generic[_ReturnT]):
     def wait_subscribed(
         self, prefix: str | bytes | None = None, n: int = 1, timeout: float | None = None
     ) -> None:
-        """Wait until ``n`` peers have subscribed, to ``prefix`` or to anything.
+        """Wait until ``n`` peers hear what begins with ``prefix``.
 
-        So that nothing is published before somebody hears it.
+        So that nothing is published before somebody hears it. Who has subscribed to a beginning
+        of ``prefix`` counts, also to ``b""``; without a prefix, who has subscribed to anything.
 
         Raises:
             Again: they have not, within ``timeout`` seconds.

@@ -352,9 +352,10 @@ class Socket(_Face):
     def wait_subscribed(  # type: ignore[override]
         self, prefix: str | bytes | None = None, n: int = 1, timeout: float | None = None
     ) -> Awaitable[None]:
-        """Wait until ``n`` peers have subscribed, to ``prefix`` or to anything; a future.
+        """Wait until ``n`` peers hear what begins with ``prefix``; a future.
 
-        So that nothing is published before somebody hears it.
+        So that nothing is published before somebody hears it. Who has subscribed to a beginning
+        of ``prefix`` counts, also to ``b""``; without a prefix, who has subscribed to anything.
 
         Raises:
             Again: they have not, within ``timeout`` seconds.

@@ -530,6 +530,20 @@ def test_nothing_is_published_before_somebody_hears_it(ours: AsyncBench, run: Ru
     run(work())
 
 
+@pytest.mark.parametrize("wanted", [b"", b"wea"])
+def test_who_wants_a_beginning_of_a_prefix_is_waited_for(
+    ours: AsyncBench, run: Run, wanted: bytes
+) -> None:
+    async def work() -> None:
+        pub, sub = ours.pair("PUB", "SUB", "tcp")
+        sub.subscribe(wanted)
+        await pub.wait_subscribed(b"weather", timeout=10)
+        await pub.send(b"weather: fine")
+        assert await sub.recv() == b"weather: fine"
+
+    run(work())
+
+
 def test_many_are_sent_and_received_at_once(ours: AsyncBench, run: Run) -> None:
     async def work() -> None:
         push, pull = ours.pair("PUSH", "PULL", "tcp")

@@ -203,6 +203,15 @@ def test_who_sends_waits_for_who_hears(ours: Bench) -> None:
         pub.wait_peers(2, timeout=0.01)
 
 
+@pytest.mark.parametrize("wanted", [b"", b"wea"])
+def test_who_wants_a_beginning_of_a_prefix_is_waited_for(ours: Bench, wanted: bytes) -> None:
+    pub, sub = ours.pair("PUB", "SUB", "tcp")
+    sub.subscribe(wanted)
+    pub.wait_subscribed(b"weather", timeout=10)
+    pub.send(b"weather: fine")
+    assert sub.recv() == b"weather: fine"
+
+
 def test_messages_are_iterated_over(ours: Bench) -> None:
     push, pull = ours.pair("PUSH", "PULL")
     push.send(b"1")

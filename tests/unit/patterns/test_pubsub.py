@@ -214,6 +214,27 @@ def test_subscribers_and_topics_can_be_counted(type_name: str) -> None:
     assert len(pub.peers()) == 3
 
 
+@PUBLISHERS
+def test_who_has_subscribed_to_a_beginning_of_a_prefix_hears_it(type_name: str) -> None:
+    pub = socket(type_name)
+    for wanted in ([b"wea", b"w"], [b"weather: "], [b""], [b"news"]):
+        subscriber(pub, *wanted)
+    assert pub.subscriber_count(b"weather") == 2
+    assert pub.subscriber_count(b"weather: fine") == 3
+    assert pub.subscriber_count(b"") == 1
+    assert pub.subscriber_count(b"we") == 2
+    assert pub.subscriber_count() == 4
+
+
+@PUBLISHERS
+def test_with_inverted_matching_those_hear_a_prefix_who_have_not_subscribed(type_name: str) -> None:
+    pub = socket(type_name, invert_matching=True)
+    for wanted in ([b"wea"], [b"news"], []):
+        subscriber(pub, *wanted)
+    assert pub.subscriber_count(b"weather") == 2
+    assert pub.subscriber_count() == 2
+
+
 @pytest.mark.source_only("it replaces what compiled code does not look up again")
 @PUBLISHERS
 def test_subscriptions_beyond_what_one_peer_may_have_are_counted(
