@@ -121,7 +121,7 @@ class Socket(Transfer, Generic[_ReturnT]):
         """Receive all parts of a message; see :meth:`recv`."""
         return (self._take_ahead() if copy else None) or self._take_all(flags, copy)
 
-    def recv_many(self, limit: int = 1000, flags: int = 0) -> list[Any]:
+    def recv_many(self, limit: int = 1000, flags: int = 0) -> list[bytes | list[bytes]]:
         """Receive what is there, at least one message: bytes, or a list of several parts each.
 
         Raises:
@@ -129,7 +129,7 @@ class Socket(Transfer, Generic[_ReturnT]):
         """
         return self._take_many(limit, flags)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[bytes | list[bytes]]:
         """Messages for ever: bytes, or a list of several parts each."""
         while True:
             parts = self.recv_multipart()

@@ -100,7 +100,7 @@ class Socket(_Face):
 
     def recv_many(  # type: ignore[override]
         self, limit: int = 1000, flags: int = 0
-    ) -> Awaitable[list[Any]]:
+    ) -> Awaitable[list[bytes | list[bytes]]]:
         """Receive what is there, at least one message; a future of the list."""
         return self._receive(lambda: self._take_many(limit, _DONTWAIT), flags, many=True)
 
@@ -160,7 +160,7 @@ class Socket(_Face):
             made.add_done_callback(lambda _: recvd.cancel() if made.cancelled() else None)
         return made
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[bytes | list[bytes]]:
         """Messages for ever: bytes, or a list of several parts each."""
         while True:
             parts = await self.recv_multipart()

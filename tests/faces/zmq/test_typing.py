@@ -50,6 +50,9 @@ PROGRAMS = {
         assert_type(socket.recv_string(), str)
         assert_type(socket.send_string("text"), zmq.MessageTracker | None)
         assert_type(socket.get_monitor_socket(), zmq.Socket[bytes])
+        assert_type(socket.recv_many(), list[bytes | list[bytes]])
+        for message in socket:
+            assert_type(message, bytes | list[bytes])
         assert_type(zmq.Poller().poll(), list[tuple[Any, int]])
         with socket.bind("tcp://127.0.0.1:*") as bound:
             assert_type(bound, zmq.Socket[bytes])
@@ -77,6 +80,10 @@ PROGRAMS = {
             assert_type(await socket.send_multipart([b"text"]), zmq.MessageTracker | None)
             assert_type(await socket.poll(), int)
             assert_type(await socket.send_many([b"1", b"2"]), int)
+            assert_type(await socket.recv_many(), list[bytes | list[bytes]])
+            async for message in socket:
+                assert_type(message, bytes | list[bytes])
+            await socket.wait_subscribed(b"text", timeout=1)
             assert_type(await zmq.asyncio.Poller().poll(), list[tuple[Any, int]])
             assert_type(socket.get_monitor_socket(), zmq.asyncio.Socket)
             received: Awaitable[bytes] = socket.recv()
