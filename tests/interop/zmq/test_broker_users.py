@@ -16,6 +16,7 @@ import zmq
 import zmq.auth
 
 from midge.client import sync
+from midge.errors import OperationTimeout
 from tests.process import BrokerProcess, free_port
 
 TIMEOUT_MS = 10_000
@@ -188,3 +189,52 @@ def test_messages_of_any_size_pass(tmp_path: Path, peers: Peers) -> None:
             assert pull.recv() == body
         push.send_multipart(bodies)
         assert pull.recv_multipart() == bodies
+
+
+@pytest.mark.parametrize(("takes", "gives"), [(zmq.SUB, zmq.PUB), (zmq.XSUB, zmq.XPUB)])
+def test_curve_users_publish_and_subscribe_by_the_rules(
+    tmp_path: Path, peers: Peers, takes: int, gives: int
+) -> None:
+    port = free_port()
+    public, secret = zmq.curve_keypair()
+    server, server_secret = zmq.auth.load_certificate(
+        zmq.auth.create_certificates(tmp_path, "server")[1]
+    )
+    assert server_secret is not None
+    (tmp_path / "keys").write_text(f"ann {public.decode()}\n")
+    (tmp_path / "acl").write_text("topic readwrite #\nuser ann\ntopic readwrite shop/#\n")
+    extra = (
+        f"acl_file {tmp_path / 'acl'}\nlistener {port} 127.0.0.1\nprotocol zmtp\n"
+        f"zmtp_mechanism curve\nzmtp_curve_secret {tmp_path / 'server.key_secret'}\n"
+        f"zmtp_curve_keys {tmp_path / 'keys'}\n"
+    )
+    ann = {"curve_serverkey": server, "curve_publickey": public, "curve_secretkey": secret}
+    endpoint = f"tcp://127.0.0.1:{port}"
+    with (
+        BrokerProcess(tmp_path, extra) as broker,
+        sync.connect(f"mqtt://127.0.0.1:{broker.port}") as client,
+    ):
+        subscriber = peers.socket(takes, endpoint, **ann)
+        if takes == zmq.SUB:
+            subscriber.subscribe(b"")
+        else:
+            subscriber.send(b"\x01")
+        for _ in range(1000):
+            client.publish("home/1", b"not for her")
+            client.publish("shop/1", b"hers")
+            if subscriber.poll(10):
+                break
+        assert subscriber.recv_multipart() == [b"shop/1", b"hers"]
+        while subscriber.poll(50):
+            assert subscriber.recv_multipart()[0] == b"shop/1"
+        client.subscribe("#")
+        publisher = peers.socket(gives, endpoint, **ann)
+        got = None
+        for _ in range(1000):
+            publisher.send_multipart([b"home/2", b"may not"])
+            publisher.send_multipart([b"shop/2", b"may"])
+            with contextlib.suppress(OperationTimeout):
+                got = client.receive(0.05)
+                break
+        assert got is not None
+        assert (got.topic, got.payload) == ("shop/2", b"may")
