@@ -178,3 +178,34 @@ def test_a_reply_never_goes_to_a_topic_of_the_broker_s_own() -> None:
     assert worker.received()
     worker.send(b"", b"that")
     assert reader.messages() == []
+
+
+def test_what_comes_while_an_answer_is_waited_for_follows_it_in_order() -> None:
+    class Later(Authorizer):
+        pending = Pending()
+
+        def authorize(self, client: Identity, action: int, topic: str) -> Decision:
+            return self.pending if action == PUBLISH and topic == "a" else ALLOWED
+
+    later = Later()
+    there = with_reader(World(authorizer=later, authenticator=Door()))
+    pub = ZmqPeer(there, "PUB", "bob")
+    for topic in (b"a", b"b", b"b"):
+        pub.connection.send_multipart([topic, b"1"])  # all in one chunk
+    pub.exchange()
+    assert pub.link.is_held()
+    assert published(there) == []
+    later.pending.settle(ALLOWED, there.clock.now())
+    assert not pub.link.is_held()
+    there.broker.released.clear()
+    assert published(there) == ["a", "b", "b"]
+
+
+def test_what_can_be_no_topic_is_dropped_and_counted() -> None:
+    there = with_reader(World())
+    pub = ZmqPeer(there, "PUB")
+    pub.send(b"\xfe" * 30_000, b"1")  # its spelling is longer than any topic
+    pub.send(b"$SYS/x", b"2")
+    pub.send(b"a", b"3")
+    assert published(there) == ["a"]
+    assert pub.link.dropped == {"topic too long": 1, "not to publish to": 1}
