@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from midge.errors import MalformedPacket
 from midge.message import NEVER, Message
 from midge.mqtt.aliases import OutboundAliases
 from midge.mqtt.encode import encode_publish_properties, publish_parts
@@ -84,7 +85,12 @@ class Delivery(Outbound):
         left = self.seconds_left(now)
         if known:
             return self._encode5(b"", left, alias)
-        head, tail = self._encode5(topic, left, alias)
+        try:
+            head, tail = self._encode5(topic, left, alias)
+        except MalformedPacket:
+            if alias:
+                aliases.forget(topic)
+            raise
         if alias and packet_bytes_max and len(head) + len(tail) + 2 > packet_bytes_max:
             aliases.forget(topic)
             return self._encode5(topic, left, 0)

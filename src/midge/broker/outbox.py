@@ -24,6 +24,7 @@ from midge.broker.flight import Flight
 from midge.broker.metrics import Metrics
 from midge.broker.pressure import Pressure
 from midge.broker.queue_item import Item
+from midge.errors import MalformedPacket
 from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES, OUTBOX_PUMP_PIECES
 from midge.message import Message
 from midge.mqtt import packets as p
@@ -224,13 +225,18 @@ class Outbox(Pressure):
         Returns the identifier; 0 at QoS 0, and where the message cannot be sent: it is too large,
         or not below the receiver's mount.
         """
-        if not self.own:
-            head, tail = delivery.parts(self.form, now)
-        else:
-            head, tail = self._own_parts(delivery, now)
-            if not head:
-                self._drop_forbidden(1)
-                return 0
+        try:
+            if not self.own:
+                head, tail = delivery.parts(self.form, now)
+            else:
+                head, tail = self._own_parts(delivery, now)
+                if not head:
+                    self._drop_forbidden(1)
+                    return 0
+        except MalformedPacket:  # in this form it is larger than any packet can be
+            self.dropped += 1
+            self._metrics.dropped_too_large += 1
+            return 0
         size = len(head) + len(tail)
         limit = self.packet_bytes_max
         if limit and size + (2 if delivery.qos else 0) > limit:
@@ -433,14 +439,20 @@ class Outbox(Pressure):
 
     def _send_again(self, packet_id: int, delivery: Delivery, now: float, dup: int = 8) -> None:
         """Send a message that has its identifier, with the flag of a duplicate [MQTT-3.3.1-1]."""
-        if not self.own:
-            head, tail = delivery.parts(self.form, now)
-        else:
-            head, tail = self._own_parts(delivery, now)
-            if not head:
-                self.outgoing.drop(packet_id)
-                self._drop_forbidden(1)
-                return
+        try:
+            if not self.own:
+                head, tail = delivery.parts(self.form, now)
+            else:
+                head, tail = self._own_parts(delivery, now)
+                if not head:
+                    self.outgoing.drop(packet_id)
+                    self._drop_forbidden(1)
+                    return
+        except MalformedPacket:  # see above
+            self.outgoing.drop(packet_id)
+            self.dropped += 1
+            self._metrics.dropped_too_large += 1
+            return
         size = len(head) + len(tail) + 2
         if self.packet_bytes_max and size > self.packet_bytes_max:
             self.outgoing.drop(packet_id)

@@ -289,7 +289,14 @@ class Queue(QueueCounters):
             else:
                 self.queues.journal.given(self.key, item.serial)
                 self.given = max(self.given, item.serial)
-        outcome = consumer.give(item, now)
+        try:
+            outcome = consumer.give(item, now)
+        except Exception:
+            # A fault of ours, which is told elsewhere. The message may be its cause: it goes where
+            # it can be looked at, and others are given.
+            item.consumer = None
+            self._bury(item, f"it could not be given to {consumer.who()}", now)
+            raise
         consumer.taken += 1
         if outcome == TAKEN:
             consumer.unacknowledged += 1

@@ -687,3 +687,91 @@ def group_of(world: World, client_id: str) -> Group:
     (group,) = [one.group for one in session.subscriptions.values()]
     assert group is not None
     return group
+
+
+@pytest.fixture
+def small_packets(monkeypatch: pytest.MonkeyPatch) -> int:
+    """No packet can be larger than this: all have read of the 256 MiB of MQTT."""
+    most = 0x20_0000
+    monkeypatch.setattr("midge.mqtt.primitives.VARINT_MAX", most)
+    return most
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_message_that_no_packet_can_hold_goes_to_the_dead_letters(
+    small_packets: int, qos: int
+) -> None:
+    world = World(packet_bytes_max=1 << 24)
+    configure(world)
+    peer = worker(world, "w", qos=qos)
+    queue = world.broker.queues.need("jobs")
+    queue.put(Message("$queue/jobs", bytes(small_packets)), 0.0)
+    queue.put(Message("$queue/jobs", b"next"), 0.0)
+    world.settle()
+    assert payloads(peer) == [b"next"]
+    assert (queue.buried, queue.waiting, queue.in_flight) == (1, 0, qos)
+    (letter,) = world.broker.queues.need("jobs.dead").peek(9)
+    assert len(letter.message.payload) == small_packets
+
+
+def test_a_message_that_is_too_large_with_the_number_of_its_deliveries_goes_there_too(
+    small_packets: int,
+) -> None:
+    world = World(packet_bytes_max=1 << 24)
+    configure(world)
+    queue = world.broker.queues.need("jobs")
+    peer = worker(world, "w")
+    other = worker(world, "v")
+    head = 2 + len("$queue/jobs") + 2 + 1
+    queue.put(Message("$queue/jobs", bytes(small_packets - head)), 0.0)
+    world.settle()
+    assert len(got(peer)) == 1
+    peer.drop()
+    world.settle()
+    assert got(other) == []
+    assert (queue.buried, queue.waiting, queue.in_flight) == (1, 0, 0)
+    assert not other.link.session.outbox.outgoing.waiting  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("aliases", [0, 5])
+def test_what_is_too_large_for_one_receiver_the_others_get(
+    small_packets: int, aliases: int
+) -> None:
+    world = World(packet_bytes_max=1 << 24)
+    properties = Properties.of(topic_alias_maximum=aliases) if aliases else None
+    modern = world.connect("5", version=5, properties=properties)
+    old = world.connect("3", version=4)
+    for peer in (modern, old):
+        peer.subscribe("t")
+    message = Message("t", bytes(small_packets - 3))
+    world.broker.router.publish(message, None, 0.0)
+    world.settle()
+    world.broker.router.publish(Message("t", b"next"), None, 0.0)
+    world.settle()
+    assert [len(one.payload) for one in old.messages()] == [small_packets - 3, 4]
+    (one,) = modern.messages()
+    assert (one.topic, one.payload) == ("t", b"next")
+    assert world.broker.metrics.dropped_too_large == 1
+
+
+def test_a_message_that_cannot_be_given_for_a_fault_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> bool:
+        raise RuntimeError("a fault")
+
+    world = World()
+    configure(world)
+    peer = worker(world, "w")
+    queue = world.broker.queues.need("jobs")
+    with monkeypatch.context() as patch:
+        patch.setattr("midge.broker.outbox.Outbox.send_item", broken)
+        with pytest.raises(RuntimeError):
+            queue.put(Message("$queue/jobs", b"poison"), 0.0)
+    queue.put(Message("$queue/jobs", b"next"), 0.0)
+    world.settle()
+    assert payloads(peer) == [b"next"]
+    assert (queue.buried, queue.waiting, queue.in_flight) == (1, 0, 1)
+    assert [item.message.payload for item in world.broker.queues.need("jobs.dead").peek(9)] == [
+        b"poison"
+    ]
