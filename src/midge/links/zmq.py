@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.auth.base import Decision, Identity, Pending
+from midge.auth.base import ALLOW, Authorizer, Decision, Identity, Pending
 from midge.broker.link import Endpoint, Link
 from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
@@ -23,7 +23,7 @@ from midge.links.zmq_answerer import Answerer
 from midge.links.zmq_asker import Asker
 from midge.links.zmq_consumers import Puller, Worker
 from midge.links.zmq_outbox import ZmqOutbox
-from midge.links.zmq_place import Place, find_queue
+from midge.links.zmq_place import Place, may_use, queue_for
 from midge.links.zmq_role import Role, Subscriber
 from midge.links.zmq_sender import Publisher, Pusher
 from midge.zmtp import events as ev
@@ -268,26 +268,76 @@ class ZmqLink(Link):
         outbox.with_properties = find_property(event.metadata, PROPERTIES_PROPERTY) is not None
         outbox.begin(self)
         try:
-            self.role = self._play(event, session, outbox, now)
+            name = queue_for(self, event)
+        except QueueError as error:
+            self._refuse(str(error))
+        else:
+            self._ask(event.socket_type, name, session, outbox, now)
+
+    def _ask(self, kind: str, name: str, session: Session, outbox: ZmqOutbox, now: float) -> None:
+        """Find out whether it may use its queue, now or later."""
+        authorizer = self.broker.authorizer
+        decision = may_use(authorizer, self, session, kind, name)
+        if isinstance(decision, Pending):
+            if decision.settled is None:
+                self.wait_for(
+                    decision,
+                    lambda made, now: self._answered(
+                        authorizer, kind, name, session, outbox, made, now
+                    ),
+                )
+                return
+            decision = decision.settled
+        self._begin(kind, name, session, outbox, decision, now)
+
+    def _answered(
+        self,
+        authorizer: Authorizer | None,
+        kind: str,
+        name: str,
+        session: Session,
+        outbox: ZmqOutbox,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        """The answer has come; if others decide by now, they are asked instead."""
+        if authorizer is self.broker.authorizer:
+            self._begin(kind, name, session, outbox, decision, now)
+        else:
+            self._ask(kind, name, session, outbox, now)
+
+    def _begin(
+        self,
+        kind: str,
+        name: str,
+        session: Session,
+        outbox: ZmqOutbox,
+        decision: Decision,
+        now: float,
+    ) -> None:
+        """Begin to take part, where it may."""
+        if decision.outcome != ALLOW:
+            self._refuse(decision.text or "not authorised")
+            return
+        try:
+            self.role = self._play(kind, name, session, outbox, now)
         except QueueError as error:
             self._refuse(str(error))
             return
-        place = "" if self.queue is None else self.queue.name
-        broker.hooks.peer_ready(self, event.socket_type, self.client_id, place)
+        self.broker.hooks.peer_ready(self, kind, self.client_id, name)
 
-    def _play(self, event: ev.Ready, session: Session, outbox: ZmqOutbox, now: float) -> Role:
-        """Begin to take part, as what it is.
+    def _play(self, kind: str, name: str, session: Session, outbox: ZmqOutbox, now: float) -> Role:
+        """What it is.
 
         Raises:
-            QueueError: that needs a queue, and there is none for it.
+            QueueError: its queue cannot be made.
         """
-        kind = event.socket_type
         if kind in ("SUB", "XSUB"):
             return Subscriber(self, session, outbox)
         if kind in ("PUB", "XPUB"):
             self.connection.subscribe(b"")
             return Publisher(self, session, outbox)
-        queue = self.queue = find_queue(self, session, event)
+        queue = self.queue = self.broker.queues.need(name)
         if kind == "PUSH":
             return Pusher(self, session, outbox, queue)
         if kind in ("REQ", "DEALER"):

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from midge.auth.base import ALLOW, PUBLISH, Pending
+from midge.auth.base import ALLOWED, PUBLISH, Authorizer, Decision, deny
 from midge.broker.permission import why_not_get
 from midge.broker.queues import QueueError
 from midge.topics.filters import QUEUE_PREFIX
 from midge.zmtp.metadata import find_property
 
 if TYPE_CHECKING:
-    from midge.broker.queue import Queue
     from midge.broker.session import Session
     from midge.links.zmq import ZmqLink
     from midge.zmtp import events as ev
@@ -28,6 +27,8 @@ QUEUE_PROPERTY: Final = "X-Midge-Queue"
 _QUEUE_IDENTITY: Final = b"queue/"
 #: The types that take from a queue.
 CONSUMERS: Final = ("PULL", "REP", "ROUTER")
+#: The types that have to do with topics alone.
+WITHOUT_QUEUE: Final = ("SUB", "XSUB", "PUB", "XPUB")
 
 
 class Place:
@@ -55,12 +56,14 @@ class Place:
         self.users_by_key = {} if users_by_key is None else users_by_key
 
 
-def find_queue(link: ZmqLink, session: Session, event: ev.Ready) -> Queue:
-    """What a peer puts into or takes from; made where there is none of that name.
+def queue_for(link: ZmqLink, event: ev.Ready) -> str:
+    """The name of what a peer puts into or takes from; empty for one that has to do with topics.
 
     Raises:
-        QueueError: nothing names one, it cannot be made, or the peer may not use it.
+        QueueError: it needs one, and nothing names it.
     """
+    if event.socket_type in WITHOUT_QUEUE:
+        return ""
     name = _name_of(link, event)
     if not name:
         raise QueueError(
@@ -68,10 +71,20 @@ def find_queue(link: ZmqLink, session: Session, event: ev.Ready) -> Queue:
             f"zmtp_user_queue, a WebSocket's path /queue/NAME, a routing id queue/NAME, or "
             f"{QUEUE_PROPERTY}"
         )
-    fault = _why_not(link, session, event.socket_type, QUEUE_PREFIX + name)
-    if fault:
-        raise QueueError(fault)
-    return link.broker.queues.need(name)
+    return name
+
+
+def may_use(
+    authorizer: Authorizer | None, link: ZmqLink, session: Session, kind: str, name: str
+) -> Decision:
+    """Whether a peer may use this queue; only then it is made, where there is none of that name."""
+    if authorizer is None or not name:
+        return ALLOWED
+    topic = QUEUE_PREFIX + name
+    if kind not in CONSUMERS:
+        return authorizer.authorize(link.identity, PUBLISH, topic)
+    fault = why_not_get(authorizer, session, topic)
+    return deny(fault) if fault else ALLOWED
 
 
 def _name_of(link: ZmqLink, event: ev.Ready) -> str:
@@ -87,17 +100,3 @@ def _name_of(link: ZmqLink, event: ev.Ready) -> str:
         return link.path_queue
     place = link.place
     return place.user_queues.get(link.identity.username or "", "") or place.queue
-
-
-def _why_not(link: ZmqLink, session: Session, kind: str, topic: str) -> str:
-    """Why it may not use a queue, as far as that is known at once; so it makes none either."""
-    authorizer = link.broker.authorizer
-    if authorizer is None:
-        return ""
-    if kind in CONSUMERS:
-        return why_not_get(authorizer, session, topic)
-    decision = authorizer.authorize(link.identity, PUBLISH, topic)
-    if isinstance(decision, Pending):
-        decision.cancel()
-        return ""
-    return "" if decision.outcome == ALLOW else decision.text or "not authorised"

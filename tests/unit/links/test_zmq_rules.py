@@ -13,6 +13,7 @@ from midge.mqtt.properties import Properties
 from midge.testing.pair import World
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
+from midge.zmtp.frames import encode_message
 from midge.zmtp.settings import NULL, PLAIN, Settings
 from midge.zmtp.sockets import ANY
 
@@ -107,12 +108,6 @@ def test_new_rules_count_at_once_for_what_a_pub_sends() -> None:
 
 
 def test_an_answer_that_comes_after_new_rules_does_not_count() -> None:
-    class Later(Authorizer):
-        pending = Pending()
-
-        def authorize(self, client: Identity, action: int, topic: str) -> Decision:
-            return self.pending if action == PUBLISH else ALLOWED
-
     later = Later()
     there = with_reader(World(authorizer=later, authenticator=Door()))
     pub = ZmqPeer(there, "PUB", "bob")
@@ -154,6 +149,51 @@ def test_nobody_makes_queues_who_may_not_use_them(kind: str) -> None:
     there = World(authorizer=acl("user bob\ntopic a\n"), authenticator=Door())
     peer = ZmqPeer(there, kind, "bob")
     assert peer.link.closing
+    assert len(there.broker.queues) == 0
+
+
+class Later(Authorizer):
+    """Who wants to publish waits for the answer."""
+
+    def __init__(self) -> None:
+        self.pending = Pending()
+
+    def authorize(self, client: Identity, action: int, topic: str) -> Decision:
+        return self.pending if action == PUBLISH else ALLOWED
+
+
+@pytest.mark.parametrize("kind", ["PUSH", "REQ", "DEALER"])
+@pytest.mark.parametrize("answer", [ALLOWED, deny("no")])
+def test_who_waits_for_the_answer_whether_it_may_makes_no_queue_until_then(
+    kind: str, answer: Decision
+) -> None:
+    later = Later()
+    there = World(authorizer=later, authenticator=Door())
+    peer = ZmqPeer(there, kind, "bob")
+    assert peer.link.is_held()
+    peer.link.receive_data(encode_message([b"", b"early"]), there.clock.now())
+    assert len(there.broker.queues) == 0
+    first, later.pending = later.pending, Pending()
+    first.settle(answer, there.clock.now())
+    if answer is ALLOWED:
+        assert peer.link.is_held()  # the message is asked about as well
+        later.pending.settle(ALLOWED, there.clock.now())
+        assert there.broker.queues.need("jobs").waiting == 1
+        assert peer.link.dropped == {}
+    else:
+        assert peer.link.closing
+        assert len(there.broker.queues) == 0
+    peer.link.receive_eof(there.clock.now())
+    assert not there.broker.guests
+
+
+def test_new_rules_decide_also_about_a_queue_that_was_asked_for_before() -> None:
+    later = Later()
+    there = World(authorizer=later, authenticator=Door())
+    push = ZmqPeer(there, "PUSH", "bob")
+    there.broker.set_rules(Door(), acl("user bob\ntopic a\n"))
+    later.pending.settle(ALLOWED, there.clock.now())
+    assert push.link.closing
     assert len(there.broker.queues) == 0
 
 
