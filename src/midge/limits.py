@@ -193,6 +193,14 @@ ZMTP_COMMAND_BYTES_MAX: Final = 65_536
 ZMTP_PARTS_MAX: Final = 1_000_000
 #: ``HANDSHAKE_IVL``: how long greeting and handshake may take together.
 ZMTP_HANDSHAKE_S: Final = 30.0
+#: How long a socket that connects waits at most after failed handshakes, the wait doubling with
+#: each, where ``RECONNECT_IVL_MAX`` does not say. A peer that refuses us, or speaks otherwise, will
+#: do so again, until somebody mends it: half a minute is soon enough.
+ZMQ_REFUSED_PAUSE_MAX_S: Final = 30.0
+#: The same where the peer only hung up or kept silent: a proxy before a server that starts does so.
+ZMQ_HUNG_UP_PAUSE_MAX_S: Final = 1.0
+#: The first of these waits, where ``RECONNECT_IVL`` is shorter.
+ZMQ_FAILED_PAUSE_LEAST_S: Final = 0.01
 #: The largest frame that the eight bytes of a long header may announce (RFC 37, framing).
 ZMTP_FRAME_BYTES_MAX: Final = 2**63 - 1
 #: A body from this size on is sent as it stands, not copied into one piece with its header.

@@ -8,8 +8,10 @@
 
 The wait is ``RECONNECT_IVL``, with a little chance added so that a thousand clients of a server
 that comes back do not come all at once; with ``RECONNECT_IVL_MAX`` it doubles up to that with
-every failure, and begins anew with a handshake that succeeds. Each address of a host that has
-several is tried before there is a wait. The pipe outlives all of that.
+every failure, and begins anew with a handshake that succeeds. Without that it doubles with every
+handshake that fails, and begins anew when a connection fails or ends otherwise: a peer that refuses
+us would do so ten times a second, and write each down. Each address of a host that has several is
+tried before there is a wait. The pipe outlives all of that.
 """
 
 from __future__ import annotations
@@ -18,6 +20,11 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
+from midge.limits import (
+    ZMQ_FAILED_PAUSE_LEAST_S,
+    ZMQ_HUNG_UP_PAUSE_MAX_S,
+    ZMQ_REFUSED_PAUSE_MAX_S,
+)
 from midge.net.zeromq import transport
 from midge.net.zeromq.addresses import (
     endpoint_text,
@@ -29,6 +36,8 @@ from midge.net.zeromq.addresses import (
 from midge.net.zeromq.reactor import Address, Handle
 from midge.net.zeromq.socks import SocksRequest, proxy_place
 from midge.patterns import monitor
+from midge.zmtp import events as ev
+from midge.zmtp.zap import TEMPORARY
 
 if TYPE_CHECKING:
     from midge.net.zeromq.engine import SocketEngine
@@ -271,18 +280,18 @@ class Connector:
         self.error = 0
         self._delay_s = 0.0
 
-    def lost(self, *, handshake_failed: bool) -> None:
-        """The wire is gone."""
+    def lost(self, failed: ev.HandshakeFailed | None) -> None:
+        """The wire is gone; ``failed``: it never got ready, and why."""
         self.wire = None
         stop = self.engine.options.reconnect_stop
-        if stop & (STOP_HANDSHAKE_FAILED if handshake_failed else STOP_AFTER_DISCONNECT):
+        if stop & (STOP_AFTER_DISCONNECT if failed is None else STOP_HANDSHAKE_FAILED):
             self.give_up()
         else:
-            self.retry_later()
+            self.retry_later(failed)
 
     # -- again ---------------------------------------------------------------------------------
 
-    def retry_later(self) -> None:
+    def retry_later(self, failed: ev.HandshakeFailed | None = None) -> None:
         """Wait, then begin a new round."""
         if self.stopped or self._retry is not None:
             return
@@ -290,7 +299,7 @@ class Connector:
         if interval_ms < 0:  # as documented: do not reconnect
             self.give_up()
             return
-        delay_s = self._next_delay_s()
+        delay_s = self._next_delay_s(failed)
         self.engine.report(monitor.CONNECT_RETRIED, round(delay_s * 1000), self.endpoint)
         reactor = self.engine.reactor
         self._retry = reactor.call_at(reactor.time() + delay_s, self._again)
@@ -299,15 +308,20 @@ class Connector:
         self.start()
         self.engine.turn()
 
-    def _next_delay_s(self) -> float:
+    def _next_delay_s(self, failed: ev.HandshakeFailed | None) -> float:
         options = self.engine.options
         first_s = options.reconnect_interval_ms / 1000
         most_s = options.reconnect_interval_max_ms / 1000
         if most_s > first_s:
             delay_s = min(self._delay_s * 2 or first_s, most_s)
+            self._delay_s = delay_s
+        elif failed is not None:
+            first_s = max(first_s, ZMQ_FAILED_PAUSE_LEAST_S)
+            delay_s = max(min(self._delay_s * 2, _pause_max_s(failed)), first_s)
+            self._delay_s = delay_s
         else:
             delay_s = first_s
-        self._delay_s = delay_s
+            self._delay_s = 0.0
         return delay_s * (1 + self.engine.context.chance() / 4)
 
     def give_up(self) -> None:
@@ -329,3 +343,10 @@ class Connector:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+
+
+def _pause_max_s(failed: ev.HandshakeFailed) -> float:
+    """How long to leave a peer alone at most with whom a handshake has failed."""
+    if failed.kind == ev.NO_DETAIL or (failed.kind == ev.AUTH and failed.code == TEMPORARY):
+        return ZMQ_HUNG_UP_PAUSE_MAX_S
+    return ZMQ_REFUSED_PAUSE_MAX_S

@@ -379,10 +379,15 @@ class SocketEngine:
     def wire_failed(self, wire: StreamWire, event: ev.HandshakeFailed) -> None:
         """The handshake has failed, and the wire is closed."""
         self.report(_FAILED[event.kind], event.code, wire.endpoint)
-        self.wire_lost(wire, event.text, handshake_failed=True)
+        self.wire_lost(wire, event.text, failed=event)
 
     def wire_lost(
-        self, wire: StreamWire, why: str, code: int = 0, *, handshake_failed: bool = False
+        self,
+        wire: StreamWire,
+        why: str,
+        code: int = 0,
+        *,
+        failed: ev.HandshakeFailed | None = None,
     ) -> None:
         """The connection has ended, and the wire is closed."""
         self.wires.discard(wire)
@@ -404,7 +409,7 @@ class SocketEngine:
                 self.pattern.detach(pipe)
             elif was_ready:
                 self.pattern.lost(pipe)
-            connector.lost(handshake_failed=handshake_failed)
+            connector.lost(failed)
 
     def wire_finished(self, wire: StreamWire | InprocWire) -> None:
         """A wire that was to close after its last message has done so."""

@@ -98,6 +98,46 @@ def test_a_failed_handshake_can_end_the_attempts(world: World, stop: int, again:
     assert (m.CONNECT_RETRIED in world.events("PUSH")) is again
 
 
+def test_the_wait_doubles_with_every_handshake_that_is_refused(world: World) -> None:
+    other = world.socket("PUB")
+    endpoint = other.bind("tcp://127.0.0.1:*")
+    push = world.socket("PUSH", reconnect_interval_ms=4000)
+    push.connect(endpoint)
+    for delay_s in (0, 4, 8, 16, 30):
+        world.reactor.advance(delay_s)
+    assert world.values("PUSH", m.CONNECT_RETRIED) == [4000, 8000, 16_000, 30_000, 30_000]
+    other.close(0, lambda: None)
+    world.reactor.settle()
+    world.reactor.advance(30)  # nobody is there any more: whoever comes next may be another
+    assert world.values("PUSH", m.CONNECT_RETRIED)[5:] == [4000]
+
+
+def test_with_a_maximum_the_wait_after_a_refusal_doubles_up_to_that(world: World) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=100, reconnect_interval_max_ms=300)
+    push.connect(world.socket("PUB").bind("tcp://127.0.0.1:*"))
+    for delay_s in (0, 0.1, 0.2, 0.3):
+        world.reactor.advance(delay_s)
+    assert world.values("PUSH", m.CONNECT_RETRIED) == [100, 200, 300, 300]
+
+
+def test_a_peer_that_hangs_up_in_the_handshake_is_asked_again_soon(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        push = world.socket("PUSH", reconnect_interval_ms=400)
+        push.connect(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        for delay_s in (0, 0.4, 0.8, 1.0):
+            world.reactor.advance(delay_s)
+            server.accept()[0].close()
+            world.reactor.settle()
+    assert world.values("PUSH", m.CONNECT_RETRIED) == [400, 800, 1000, 1000]
+
+
+def test_no_wait_after_a_refusal_is_nothing(world: World) -> None:
+    push = world.socket("PUSH", reconnect_interval_ms=0)
+    push.connect(world.socket("PUB").bind("tcp://127.0.0.1:*"))
+    world.reactor.advance(0.015)
+    assert world.values("PUSH", m.CONNECT_RETRIED)[:2] == [10, 20]
+
+
 @pytest.mark.parametrize(("stop", "again"), [(0, True), (4, False)])
 def test_a_disconnect_can_end_the_attempts(world: World, stop: int, again: bool) -> None:
     pull = world.socket("PULL")
