@@ -110,6 +110,15 @@ def _mechanism(reader: Reader, given: Given) -> None:
     reader.assign(given, "zmtp_mechanism", mechanism)
 
 
+def _zmtp_queue(reader: Reader, given: Given) -> None:
+    """``zmtp_queue NAME``."""
+    name = reader.value(given)
+    assert isinstance(name, str)
+    if name_fault(name):
+        raise invalid(given.name, name)
+    reader.assign(given, "zmtp_queue", name)
+
+
 def _user_queue(reader: Reader, given: Given) -> None:
     """``zmtp_user_queue USER QUEUE``, any number of times."""
     if given.owner is reader.default:
@@ -462,6 +471,7 @@ FORMS: Final[dict[str, Form]] = {
     "socket_domain": _socket_domain,
     "websockets_origin": _origin,
     "zmtp_mechanism": _mechanism,
+    "zmtp_queue": _zmtp_queue,
     "zmtp_user_queue": _user_queue,
     **dict.fromkeys(_WORDS, _word),
 }

@@ -210,7 +210,7 @@ class ZmqLink(Link):
             elif isinstance(event, ev.Ready):
                 self._ready(event, now)
             elif isinstance(event, ev.HandshakeFailed):
-                self._refuse(event.text)
+                self._refuse(self.end_text or event.text)
             elif isinstance(event, ev.Closed):
                 self.end_text = event.text
                 self.closing = True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from midge.auth.base import ALLOW, ALLOWED, CERTIFICATE, Authenticator, Decision, Pending
 from midge.zmtp.settings import CURVE, PLAIN
+from midge.zmtp.z85 import encode
 
 if TYPE_CHECKING:
     from midge.links.zmq import ZmqLink
@@ -46,7 +47,8 @@ def _authenticate_key(link: ZmqLink, key: bytes, now: float) -> None:
     """A key that the listener knows is its user, and no password is asked."""
     username = link.place.users_by_key.get(key)
     if username is None:
-        link.end_text = "its CURVE key is not in zmtp_curve_keys"
+        where = link.listener.zmtp_curve_keys or ""
+        link.end_text = f"its CURVE key {encode(key).decode()} is not in zmtp_curve_keys {where}"
         link.heed(link.connection.zap_reply(400, now), now)
         return
     link.key = key
@@ -73,5 +75,6 @@ def _decide(link: ZmqLink, decision: Decision, now: float) -> None:
     user = link.identity.username or ""
     if decision.outcome != ALLOW:
         link.broker.hooks.denied(user, "connect", "", decision.text)
+        link.end_text = decision.text
     status = 200 if decision.outcome == ALLOW else 400
     link.heed(link.connection.zap_reply(status, now, user), now)

@@ -467,6 +467,14 @@ def test_a_whole_bridge_is_read_and_refused_by_name_and_line() -> None:
     assert fault.line == 2
 
 
+@pytest.mark.parametrize("name", ["a/b", "+", "$x", "x" * 300])
+@pytest.mark.parametrize("option", ["zmtp_queue", "zmtp_user_queue ann"])
+def test_what_is_no_name_of_a_queue_is_refused_where_it_stands(option: str, name: str) -> None:
+    _, (fault,) = collect(f"listener 1883\nprotocol zmtp\n{option} {name}\n")
+    assert fault.line == 3
+    assert name in str(fault)
+
+
 def test_two_bridges_may_not_have_one_local_client_id() -> None:
     topics = "topic #\naddress a\n"
     _, faults = collect(

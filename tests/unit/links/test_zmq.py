@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ from midge.store.memory import MemoryStore
 from midge.testing.pair import World
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
+from midge.zmtp.curve import key_pair
 from midge.zmtp.frames import encode_message
-from midge.zmtp.settings import NULL, PLAIN, Settings
+from midge.zmtp.settings import CURVE, NULL, PLAIN, Settings
 from midge.zmtp.sockets import ANY
+from midge.zmtp.z85 import encode
 
 KINDS = ["SUB", "XSUB", "PUB", "XPUB", "PUSH", "PULL", "REQ", "DEALER", "REP", "ROUTER"]
 
@@ -134,10 +137,33 @@ def test_who_has_the_wrong_password_is_sent_away_when_the_answer_comes() -> None
     slow = Slow()
     there = World(authenticator=slow, allow_anonymous=False)
     push = ZmqPeer(there, "PUSH", "bob")
-    slow.pending.settle(deny("no"), 0.0)
+    slow.pending.settle(deny("no such user"), 0.0)
     push.exchange()
     assert push.link.closing
+    assert push.link.end_text == "no such user"
     assert len(there.broker.queues) == 0
+
+
+def test_the_log_says_which_key_is_unknown_and_where_it_would_have_to_be() -> None:
+    there = World()
+    there.listener.zmtp_curve_keys = "/etc/keys"
+    random = Random(1).randbytes
+    server, secret = key_pair(random)
+    public, own = key_pair(random)
+    place = Place(Settings(ANY, mechanism=CURVE, as_server=True, curve_secret=secret, zap=True))
+    link = ZmqLink(there.broker, there.listener, place, "::1", 1, 2, 0.0, random)
+    said = Settings(
+        "PUSH", mechanism=CURVE, curve_public=public, curve_secret=own, curve_server=server
+    )
+    peer = Connection(said, 0.0, random=random)
+    for _ in range(4):
+        link.receive_data(b"".join(peer.data_to_send()), 0.0)
+        peer.receive_data(b"".join(link.connection.data_to_send()), 0.0)
+    assert link.closing
+    assert (
+        link.end_text
+        == f"its CURVE key {encode(public).decode()} is not in zmtp_curve_keys /etc/keys"
+    )
 
 
 def test_an_answer_that_comes_for_who_has_gone_is_nothing() -> None:
