@@ -70,7 +70,7 @@ compiled: $(READY)
 
 # pytest's own path comes before PYTHONPATH, which is for the commands that tests start.
 test-compiled: compiled
-	PYTHONPATH=$(CURDIR)/build/compiled MIDGE_GUARD_KIND=compiled \
+	PYTHONPATH=$(CURDIR)/build/compiled GUARD_KIND=compiled \
 		$(BIN)/python -P -m pytest -q -o pythonpath="build/compiled ." --durations=10
 
 spec: $(READY)

@@ -41,9 +41,9 @@ def test_a_delivery_costs_no_more_than_it_did(counted: measure.Counted, name: st
 
 
 def test_the_midge_that_is_asked_for_is_the_one_that_is_counted(counted: measure.Counted) -> None:
-    wanted = os.environ.get("MIDGE_GUARD_KIND")
+    wanted = os.environ.get("GUARD_KIND")
     if wanted is None:
-        pytest.skip("MIDGE_GUARD_KIND is not set; make test-compiled sets it")
+        pytest.skip("GUARD_KIND is not set; make test-compiled sets it")
     assert counted.kind.endswith(" compiled") == (wanted == "compiled")
 
 
