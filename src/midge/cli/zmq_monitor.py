@@ -100,6 +100,6 @@ def _about(socket: Any, event: Event, value: int) -> dict[str, str]:
             if peer["ready"]:
                 found = {"type": peer["socket_type"], "address": peer["address"]}
                 if peer["identity"]:
-                    found["identity"] = repr(peer["identity"])
+                    found["identity"] = peer["identity"]
                 return found
     return {}

@@ -233,7 +233,7 @@ def test_a_monitor_says_who_is_there(bound: Any) -> None:
     said = [json.loads(line) for line in run("monitor", endpoint, "--json", "-C", "3").splitlines()]
     assert [one["event"] for one in said] == ["CONNECT_DELAYED", "CONNECTED", "HANDSHAKE_SUCCEEDED"]
     assert said[2]["type"] == "ROUTER"
-    assert said[2]["identity"] == "b'me'"
+    assert said[2]["identity"] == "me"
 
 
 def test_a_monitor_says_that_nobody_is_there_and_why() -> None:

@@ -12,6 +12,9 @@
     peers           one entry a peer: endpoint, address, socket_type, identity, user_id, ready,
                     connecting, sent, received, outgoing, in_flight, incoming, send_mark,
                     receive_mark, paused, dropped
+
+All of it goes through ``json.dumps``. An ``identity`` is its text, or its bytes as ``0x`` and hex
+where they are none that can be printed.
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def _peer_stats(pipe: Pipe) -> dict[str, Any]:
         "endpoint": pipe.endpoint,
         "address": pipe.address,
         "socket_type": pipe.socket_type,
-        "identity": pipe.identity,
+        "identity": readable(pipe.identity),
         "user_id": pipe.user_id,
         "ready": pipe.ready,
         "connecting": pipe.connecting,
@@ -67,3 +70,12 @@ def _peer_stats(pipe: Pipe) -> dict[str, Any]:
         "paused": pipe.paused,
         "dropped": dict(pipe.dropped),
     }
+
+
+def readable(identity: bytes) -> str:
+    """A routing id as text: programs choose words, and numbers of four or five bytes."""
+    try:
+        text = identity.decode("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    return text if text.isprintable() and (text or not identity) else f"0x{identity.hex()}"
