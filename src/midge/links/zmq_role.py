@@ -80,30 +80,27 @@ class Role:
 
 
 class Subscriber(Role):
-    """A SUB or XSUB; a prefix that it asks for twice it has to take back twice."""
+    """A SUB or XSUB; it has a prefix or has it not, and says only once that it wants it no more."""
 
     __slots__ = ("_prefixes",)
 
     def __init__(self, link: ZmqLink, session: Session, outbox: ZmqOutbox) -> None:
         super().__init__(link, session, outbox)
-        self._prefixes: dict[bytes, int] = {}
+        self._prefixes: dict[bytes, None] = {}
 
     def subscribe(self, prefix: bytes) -> None:
         """See :meth:`Role.subscribe`."""
-        count = self._prefixes.get(prefix, 0)
-        if not count:
-            if len(self._prefixes) >= SUBSCRIPTIONS_MAX:
-                self.link.drop("too many prefixes")
-                return
-            self.broker.router.subscribe_prefix(prefix, self.session)
-        self._prefixes[prefix] = count + 1
+        if prefix in self._prefixes:
+            return
+        if len(self._prefixes) >= SUBSCRIPTIONS_MAX:
+            self.link.drop("too many prefixes")
+            return
+        self.broker.router.subscribe_prefix(prefix, self.session)
+        self._prefixes[prefix] = None
 
     def cancel(self, prefix: bytes) -> None:
         """See :meth:`Role.cancel`."""
-        count = self._prefixes.get(prefix, 0)
-        if count > 1:
-            self._prefixes[prefix] = count - 1
-        elif count:
+        if prefix in self._prefixes:
             del self._prefixes[prefix]
             self.broker.router.unsubscribe_prefix(prefix, self.session)
 

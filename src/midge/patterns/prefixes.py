@@ -4,7 +4,7 @@ Prefixes are kept in one table and looked up by length, so that a message costs 
 length that anybody uses, however many prefixes there are. Real programs use few lengths.
 
 A publisher keeps :class:`Prefixes`: each peer has a prefix or has it not, because a subscriber
-tells the first wish and the last cancel. The subscriber counts, in :class:`Wanted`.
+tells every wish for one, but only the last cancel. The subscriber counts, in :class:`Wanted`.
 """
 
 from __future__ import annotations

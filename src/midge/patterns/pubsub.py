@@ -1,7 +1,7 @@
 """PUB and SUB: to everybody whose prefix the first part begins with (RFC 29).
 
 Filtering is the publisher's: a subscriber tells each publisher what it wants, again after each
-reconnect; it tells the first wish for a prefix and its last cancel, and counts those between. A
+reconnect; it tells every wish for a prefix and its last cancel, and counts those between. A
 publisher does not wait: what a subscriber has no room for is dropped for him alone, unless
 XPUB_NODROP makes the sender wait.
 
@@ -337,11 +337,11 @@ class Sub(Subscriber):
         self._drop(None, UNWANTED, count)
 
     def subscribe(self, prefix: bytes) -> None:
-        """See :meth:`Pattern.subscribe`."""
-        if self._wanted.add(prefix):
-            self._tell(SUBSCRIBE, prefix)
-            if self.options.invert_matching:
-                self._sift()
+        """See :meth:`Pattern.subscribe`; told again each time, for XPUB_VERBOSE."""
+        is_new = self._wanted.add(prefix)
+        self._tell(SUBSCRIBE, prefix)
+        if is_new and self.options.invert_matching:
+            self._sift()
 
     def unsubscribe(self, prefix: bytes) -> None:
         """See :meth:`Pattern.unsubscribe`; what has come and is not wanted any more goes."""

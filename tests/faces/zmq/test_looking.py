@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import socket as sockets
 import threading
@@ -203,6 +204,22 @@ def test_who_sends_waits_for_who_hears(ours: Bench) -> None:
         pub.wait_peers(2, timeout=0.01)
 
 
+@pytest.mark.parametrize(
+    ("identity", "readable"),
+    [(b"me", "me"), ("Müll".encode(), "Müll"), (b"\x80\0\xff", "0x8000ff"), (b"a\nb", "0x610a62")],
+)
+def test_what_a_socket_tells_of_itself_is_json(ours: Bench, identity: bytes, readable: str) -> None:
+    router, dealer = ours.socket("ROUTER"), ours.socket("DEALER", routing_id=identity)
+    ours.join(router, dealer)
+    router.wait_peers(1, 10)
+    dealer.wait_peers(1, 10)
+    there = json.loads(json.dumps(router.stats()))
+    assert there["peers"][0]["identity"] == readable
+    here = json.loads(json.dumps(dealer.stats()))
+    assert here["peers"][0]["identity"] == ""
+    assert here["type"] == "DEALER"
+
+
 @pytest.mark.parametrize("wanted", [b"", b"wea"])
 def test_who_wants_a_beginning_of_a_prefix_is_waited_for(ours: Bench, wanted: bytes) -> None:
     pub, sub = ours.pair("PUB", "SUB", "tcp")
@@ -210,6 +227,20 @@ def test_who_wants_a_beginning_of_a_prefix_is_waited_for(ours: Bench, wanted: by
     pub.wait_subscribed(b"weather", timeout=10)
     pub.send(b"weather: fine")
     assert sub.recv() == b"weather: fine"
+
+
+def test_a_verbose_publisher_hears_of_each_subscription_to_the_same(bench: Bench) -> None:
+    zmq = bench.zmq
+    xpub, sub = bench.pair("XPUB", "SUB", "tcp")
+    xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
+    sub.setsockopt(zmq.SUBSCRIBE, b"0")
+    assert xpub.recv() == b"\x010"  # so they are connected
+    for prefix in (b"a", b"a", b"b"):
+        sub.setsockopt(zmq.SUBSCRIBE, prefix)
+    assert [xpub.recv() for _ in range(3)] == [b"\1a", b"\1a", b"\1b"]
+    for prefix in (b"a", b"b", b"a"):
+        sub.setsockopt(zmq.UNSUBSCRIBE, prefix)
+    assert [xpub.recv() for _ in range(2)] == [b"\0b", b"\0a"]
 
 
 def test_messages_are_iterated_over(ours: Bench) -> None:

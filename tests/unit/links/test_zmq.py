@@ -330,6 +330,21 @@ def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.Monkey
     assert asker.received() == [[b"2", b"", b"that"], [b"3", b"", b"that"]]
 
 
+def test_one_cancel_ends_a_subscription_however_often_the_peer_asked_for_it() -> None:
+    """SUB sockets, libzmq's too, tell each of their wishes, but only the last cancel."""
+    there = World()
+    sub, pub = ZmqPeer(there, "SUB"), ZmqPeer(there, "PUB")
+    for _ in range(2):
+        sub.connection.subscribe(b"a")
+    sub.exchange()
+    pub.send(b"a", b"1")
+    assert sub.received() == [[b"a", b"1"]]
+    sub.connection.cancel(b"a")
+    sub.exchange()
+    pub.send(b"a", b"2")
+    assert sub.received() == []
+
+
 @pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_of_too_many_prefixes_the_last_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zmq_role, "SUBSCRIPTIONS_MAX", 2)
