@@ -294,6 +294,9 @@ ZMQ_PULL_AHEAD_BYTES: Final = 65_536
 #: Messages that a ZeroMQ ROUTER has not replied to, where its queue has no prefetch: as many as an
 #: MQTT client can have.
 ZMQ_WORK_MAX: Final = 65_535
+#: How long a ZeroMQ peer that may not use its queue is kept before its connection is closed.
+#: ZeroMQ's sockets come again a tenth of a second after that, and know nothing of a reason.
+ZMQ_REFUSED_S: Final = 5.0
 #: Requests of one ZeroMQ peer that wait for their replies; the oldest is forgotten for the next.
 ZMQ_REQUESTS_MAX: Final = 65_536
 #: The longest delay of a message: a year.

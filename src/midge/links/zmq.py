@@ -18,6 +18,7 @@ from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
 from midge.broker.session import Session
 from midge.config.settings import anonymous_allowed
+from midge.limits import ZMQ_REFUSED_S
 from midge.links.zmq_admission import authenticate
 from midge.links.zmq_answerer import Answerer
 from midge.links.zmq_asker import Asker
@@ -64,6 +65,7 @@ class ZmqLink(Link):
 
     __slots__ = (
         "_held_back",
+        "_shut_at",
         "_ticket",
         "address",
         "client_id",
@@ -120,6 +122,7 @@ class ZmqLink(Link):
         self.dropped: dict[str, int] = {}
         self.role: Role | None = None
         self._held_back: list[Received] = []
+        self._shut_at = 0.0  # it was turned away, and this is when it is told so; 0: it was not
         self._ticket: Ticket | None = broker.deadlines.add(self)
         broker.metrics.connections += 1
 
@@ -169,15 +172,20 @@ class ZmqLink(Link):
 
     def next_deadline(self) -> float | None:
         """See :meth:`Link.next_deadline`."""
-        return None if self.closing else self.connection.next_deadline()
+        if self.closing:
+            return None
+        return self._shut_at or self.connection.next_deadline()
 
     def tick(self, now: float) -> None:
-        """Heartbeats, and the time limit of the handshake."""
+        """Heartbeats, the time limit of the handshake, the end of one that was turned away."""
+        if self._shut_at:
+            self.closing = self.closing or now >= self._shut_at
+            return
         self.heed(self.connection.tick(now), now)
 
     def is_held(self) -> bool:
-        """Whether it is not to be read now: for others, or for a decision."""
-        return self.held_by is not None or self.waiting is not None
+        """Whether it is not to be read now: for others, for a decision, or any more at all."""
+        return self.held_by is not None or self.waiting is not None or self._shut_at > 0
 
     def close(self) -> None:
         """The core wants it closed; ZMTP has no goodbye."""
@@ -191,6 +199,8 @@ class ZmqLink(Link):
         """See :meth:`Link.rules_changed`."""
         if self.role is not None:
             self.role.rules_changed()
+        elif self._shut_at:
+            self.broker.ending.append(self)  # it may be let in when it comes again
 
     # -- events -------------------------------------------------------------------------------
 
@@ -222,6 +232,17 @@ class ZmqLink(Link):
         self.end_reason = 0x87
         self.end_text = text
         self.closing = True
+
+    def _turn_away(self, text: str, now: float) -> None:
+        """It may come in, and there is nothing for it here.
+
+        Its handshake is done, so there is no word of ZMTP by which it would give up: it comes again
+        as soon as its connection is closed, for ever. So that takes a while.
+        """
+        self._refuse(text)
+        self.closing = False
+        self._shut_at = now + ZMQ_REFUSED_S
+        self._ticket = self.broker.deadlines.move(self._ticket, self)
 
     def drop(self, cause: str) -> None:
         """A message of the peer goes nowhere."""
@@ -270,7 +291,7 @@ class ZmqLink(Link):
         try:
             name = queue_for(self, event)
         except QueueError as error:
-            self._refuse(str(error))
+            self._turn_away(str(error), now)
         else:
             self._ask(event.socket_type, name, session, outbox, now)
 
@@ -317,12 +338,12 @@ class ZmqLink(Link):
     ) -> None:
         """Begin to take part, where it may."""
         if decision.outcome != ALLOW:
-            self._refuse(decision.text or "not authorised")
+            self._turn_away(decision.text or "not authorised", now)
             return
         try:
             self.role = self._play(kind, name, session, outbox, now)
         except QueueError as error:
-            self._refuse(str(error))
+            self._turn_away(str(error), now)
             return
         self.broker.hooks.peer_ready(self, kind, self.client_id, name)
 

@@ -261,6 +261,26 @@ def test_a_job_that_a_worker_refuses_comes_again_and_no_reply_goes_out() -> None
     assert (queue.refused, queue.acknowledged) == (1, 1)
 
 
+def test_who_takes_dead_letters_can_tell_who_asked() -> None:
+    there = with_queue("deliveries_max=1")
+    asker, worker = ZmqPeer(there, "REQ"), ZmqPeer(there, "ROUTER")
+    asker.send(b"", b"what?")
+    (request,) = worker.received()
+    worker.send(request[0], b"", REFUSE)
+    assert asker.received() == []
+    undertaker = there.connect("u")
+    undertaker.subscribe("$queue/jobs.dead", 1)
+    (letter,) = undertaker.messages()
+    assert letter.properties is not None
+    topic = letter.properties.get_str(props.RESPONSE_TOPIC)
+    correlation = letter.properties.get_bytes(props.CORRELATION_DATA)
+    assert topic is not None
+    undertaker.publish(
+        topic, b"nobody could", 1, properties=Properties.of(correlation_data=correlation)
+    )
+    assert asker.received() == [[b"", b"nobody could"]]
+
+
 @pytest.mark.parametrize("tail", [[], [b"no delimiter"]])
 def test_a_reply_out_of_shape_takes_no_job_away(tail: list[bytes]) -> None:
     there = with_queue()

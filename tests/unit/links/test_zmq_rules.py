@@ -7,6 +7,7 @@ import pytest
 from midge.auth.acl_file import AclFile, parse
 from midge.auth.base import ALLOWED, PASS, PUBLISH, Authorizer, Decision, Identity, Pending, deny
 from midge.auth.chain import AuthenticatorChain
+from midge.limits import ZMQ_REFUSED_S
 from midge.links.zmq import ZmqLink
 from midge.links.zmq_place import Place
 from midge.mqtt.properties import Properties
@@ -148,7 +149,7 @@ def test_with_new_rules_a_pull_that_may_not_read_its_queue_is_shown_out() -> Non
 def test_nobody_makes_queues_who_may_not_use_them(kind: str) -> None:
     there = World(authorizer=acl("user bob\ntopic a\n"), authenticator=Door())
     peer = ZmqPeer(there, kind, "bob")
-    assert peer.link.closing
+    assert peer.link.end_reason == 0x87
     assert len(there.broker.queues) == 0
 
 
@@ -181,7 +182,7 @@ def test_who_waits_for_the_answer_whether_it_may_makes_no_queue_until_then(
         assert there.broker.queues.need("jobs").waiting == 1
         assert peer.link.dropped == {}
     else:
-        assert peer.link.closing
+        assert peer.link.end_reason == 0x87
         assert len(there.broker.queues) == 0
     peer.link.receive_eof(there.clock.now())
     assert not there.broker.guests
@@ -193,8 +194,30 @@ def test_new_rules_decide_also_about_a_queue_that_was_asked_for_before() -> None
     push = ZmqPeer(there, "PUSH", "bob")
     there.broker.set_rules(Door(), acl("user bob\ntopic a\n"))
     later.pending.settle(ALLOWED, there.clock.now())
-    assert push.link.closing
+    assert push.link.end_reason == 0x87
     assert len(there.broker.queues) == 0
+
+
+@pytest.mark.parametrize("kind", ["PULL", "REP", "PUSH", "REQ"])
+def test_who_is_turned_away_is_closed_after_a_while_since_it_comes_again_at_once(kind: str) -> None:
+    there = World(authorizer=acl("user bob\ntopic a\n"), authenticator=Door())
+    link = ZmqPeer(there, kind, "bob").link
+    assert link.is_held()
+    assert not link.closing
+    link.receive_data(encode_message([b"", b"what?"]), there.clock.now())
+    there.advance(ZMQ_REFUSED_S - 0.1)
+    assert not link.closing
+    there.advance(0.2)
+    assert link.closing
+    link.receive_eof(there.clock.now())
+    assert not there.broker.guests
+
+
+def test_who_was_turned_away_is_closed_at_once_when_there_are_new_rules() -> None:
+    there = World(authorizer=acl("user bob\ntopic a\n"), authenticator=Door())
+    link = ZmqPeer(there, "PUSH", "bob").link
+    there.broker.set_rules(Door(), acl("user bob\ntopic $queue/jobs\n"))
+    assert link in there.broker.ending
 
 
 @pytest.mark.parametrize("topic", ["$SYS/x", "$reply/gone", "a"])
