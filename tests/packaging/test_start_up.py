@@ -66,6 +66,7 @@ def test_the_list_of_expensive_modules_is_one_of_real_modules() -> None:
         importlib.import_module(name)
 
 
+@pytest.mark.source_only("a compiled module can be imported once in a process")
 @pytest.mark.parametrize("quarter", range(4))
 def test_every_module_can_be_imported_alone(quarter: int) -> None:
     names = []

@@ -77,7 +77,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     if isinstance(error, ssl.SSLError):
-        return (error.reason or str(error)).lower().replace("_", " ")
+        # (Which may be None, whatever typeshed says, and compiled code believes it.)
+        reason = getattr(error, "reason", None) or str(error)
+        return str(reason).lower().replace("_", " ")
     return str(error)
 
 
