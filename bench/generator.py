@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -22,6 +23,10 @@ WITH_TLS: Final = ("-DWITH_TLS", "-lssl", "-lcrypto")
 
 #: Where OpenSSL's headers are on Debian: with them, the generator is another one.
 OPENSSL: Final = Path("/usr/include/openssl/ssl.h")
+
+#: And libzmq's, for what can be compared with it.
+ZMQ: Final = Path("/usr/include/zmq.h")
+WITH_ZMQ: Final = ("-lzmq",)
 
 #: No sample takes longer than this; the generator itself gives up after five silent seconds.
 LIMIT_S: Final = 120.0
@@ -44,11 +49,29 @@ def build(directory: Path | None = None) -> Path:
     Raises:
         GeneratorError: there is no C compiler, or it refuses.
     """
-    digest = hashlib.sha256(repr((FLAGS, WITH_TLS, OPENSSL.exists())).encode())
+    # Without OpenSSL's headers there is all but TLS.
+    return compiled("load", (WITH_TLS, ()), directory, OPENSSL)
+
+
+def build_zmq_ends(directory: Path | None = None) -> Path | None:
+    """The same for one end of PUSH/PULL by libzmq itself; ``None`` without libzmq's headers."""
+    return compiled("zmq_ends", (WITH_ZMQ,), directory, ZMQ) if ZMQ.exists() else None
+
+
+def compiled(
+    name: str, more: Sequence[Sequence[str]], directory: Path | None, headers: Path
+) -> Path:
+    """What the source of that name becomes.
+
+    Args:
+        more: words for the compiler; where it refuses, the next of them.
+        headers: with them or without, the outcome may be another one.
+    """
+    digest = hashlib.sha256(repr((FLAGS, more, headers.exists())).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.read_bytes())
     place = directory or _cache()
-    target = place / f"load-{digest.hexdigest()[:16]}"
+    target = place / f"{name}-{digest.hexdigest()[:16]}"
     if target.exists():
         return target
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -57,12 +80,13 @@ def build(directory: Path | None = None) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     # Under a name of its own first: two runs may build at once, and each must find it whole.
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        made = Path(scratch, "load")
-        command = [compiler, *FLAGS, "-o", str(made), str(SOURCES / "load.c")]
-        done = _run([*command, *WITH_TLS])
-        if done.returncode:  # without OpenSSL's headers there is all but TLS
-            done = _run(command)
-        if done.returncode:
+        made = Path(scratch, name)
+        command = [compiler, *FLAGS, "-o", str(made), str(SOURCES / f"{name}.c")]
+        for words in more:
+            done = _run([*command, *words])
+            if not done.returncode:
+                break
+        else:
             raise GeneratorError(f"the load generator does not compile:\n{done.stderr}")
         os.replace(made, target)
     return target

@@ -30,13 +30,18 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def bodies_of(size: int, count: int) -> Iterator[bytes]:
-    """So many messages, each unlike those around it; then comes the last, ``end``.
+def how_many_differ(size: int) -> int:
+    """After how many messages they are the same again.
 
-    As many different ones as do not push anything else out of the processor's caches. It is a
-    prime number, so that a lot that is lost, doubled or out of its place shows.
+    As many as do not push anything else out of the processor's caches. It is a prime number, so
+    that a lot that is lost, doubled or out of its place shows.
     """
-    different = 1009 if size <= 100 else 251 if size <= 1024 else 7
+    return 1009 if size <= 100 else 251 if size <= 1024 else 7
+
+
+def bodies_of(size: int, count: int) -> Iterator[bytes]:
+    """So many messages, each unlike those around it; then comes the last, ``end``."""
+    different = how_many_differ(size)
     rest = (bytes(range(256)) * (size // 256) + b"m" * (size % 256))[4:]
     made = [number.to_bytes(4, "big") + rest for number in range(different)]
     return itertools.islice(itertools.cycle(made), count)

@@ -17,6 +17,10 @@ AIM_INPROC: Final = 4.0
 #: A round trip is to take nine tenths of the time.
 AIM_ROUND_TRIP: Final = 1.11
 
+#: libzmq's own sockets in a program in C, beside ours in Python; the ratio to be reached, by size.
+NATIVE: Final = "libzmq in C"
+AIMS_NATIVE: Final = {16: 1.0}
+
 
 class ZmqRow(NamedTuple):
     """One line of the table.
@@ -40,6 +44,11 @@ class ZmqRow(NamedTuple):
         """As in the table."""
         pair = {"push": "PUSH/PULL", "pub": "PUB/SUB", "req": "REQ/REP"}[self.pattern]
         return f"{pair} {self.face} {self.transport} {self.size} B"
+
+    @property
+    def has_native(self) -> bool:
+        """Whether there is a program in C that does the same."""
+        return self.pattern == "push" and self.face == "sync" and self.transport != "inproc"
 
     def messages(self, library: str, seconds: float) -> int:
         """How many messages make about so many seconds; exact rates are what is to be found out."""

@@ -2,7 +2,9 @@
 
 Each sample is two fresh processes (one for inproc) that run the same program text on either
 library. The libraries take turns, so that what disturbs the machine disturbs both, and the figures
-are medians. The ratio is midge's rate divided by pyzmq's.
+are medians. The ratio is midge's rate divided by pyzmq's. Where libzmq's headers are installed, a
+line below some rows has libzmq's own sockets in a program in C in the place of pyzmq. An aim that
+cannot be told is marked with a question mark.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
 from bench import report
-from bench.zmq_rows import LIBRARIES, ZmqRow, rows
+from bench.generator import GeneratorError, build_zmq_ends
+from bench.zmq_load import WARM_UP, how_many_differ
+from bench.zmq_rows import AIMS_NATIVE, LIBRARIES, NATIVE, ZmqRow, rows
 from tests.process import free_port
 
 TIMEOUT_S: Final = 60.0
@@ -31,9 +35,14 @@ class SampleError(Exception):
 def _start(
     library: str, row: ZmqRow, role: str, endpoint: str, count: int
 ) -> subprocess.Popen[str]:
-    words = [library, row.face, row.pattern, role, endpoint, str(count), str(row.size)]
+    if library == NATIVE:
+        numbers = (count, row.size, WARM_UP, how_many_differ(row.size))
+        command = [str(build_zmq_ends()), role, endpoint, *map(str, numbers)]
+    else:
+        words = [library, row.face, row.pattern, role, endpoint, str(count), str(row.size)]
+        command = [sys.executable, "-m", "bench.zmq_load", *words]
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.zmq_load", *words],
+        command,
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parent.parent,
@@ -85,17 +94,17 @@ def _read_line(stream: IO[str] | None) -> None:
 
 
 def measure(
-    row: ZmqRow, rounds: int, seconds: float
-) -> tuple[dict[str, list[dict[str, float]]], list[str]]:
-    """The samples by library, and what went wrong."""
+    row: ZmqRow, rounds: int, seconds: float, native: bool = False
+) -> tuple[dict[str, list[dict[str, float]]], dict[str, str]]:
+    """The samples by library, and what went wrong with it."""
     samples: dict[str, list[dict[str, float]]] = {}
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     for _ in range(rounds):
-        for library in LIBRARIES:
+        for library in (*LIBRARIES, NATIVE) if native and row.has_native else LIBRARIES:
             try:
                 samples.setdefault(library, []).append(sample(library, row, seconds))
             except SampleError as error:
-                faults.append(f"{library}: {error}")
+                faults[library] = str(error)
     return samples, faults
 
 
@@ -117,14 +126,45 @@ def libraries() -> dict[str, str]:
     return {"midge.zmq": ours, "zmq": f"pyzmq {zmq.__version__}, libzmq {zmq.zmq_version()}"}
 
 
-def line_of(row: ZmqRow, rates: dict[str, float], faults: Sequence[str]) -> str:
+def line_of(row: ZmqRow, rates: Mapping[str, float], faults: Mapping[str, str]) -> str:
     """One line of the table."""
-    ours, theirs = (rates.get(library) for library in LIBRARIES)
-    if ours is None or theirs is None or faults:
-        return f"{row.name:34} WRONG  {'; '.join(faults)}"
+    return _beside(row.name, LIBRARIES[1], row.aim, rates, faults)
+
+
+def line_of_native(row: ZmqRow, rates: Mapping[str, float], faults: Mapping[str, str]) -> str:
+    """The line below it, if there is something to say; empty if not."""
+    aim = AIMS_NATIVE.get(row.size, 0.0)
+    if not row.has_native or (not aim and NATIVE not in rates and NATIVE not in faults):
+        return ""
+    return _beside(f"  beside {NATIVE}", NATIVE, aim, rates, faults)
+
+
+def _beside(
+    name: str, other: str, aim: float, rates: Mapping[str, float], faults: Mapping[str, str]
+) -> str:
+    ours, theirs = rates.get(LIBRARIES[0]), rates.get(other)
+    wrong = [f"{one}: {faults[one]}" for one in (LIBRARIES[0], other) if one in faults]
+    if wrong:
+        return f"{name:34} WRONG  {'; '.join(wrong)}"
+    aimed = f"{aim:>6.2f}" if aim else ""
+    if ours is None or theirs is None:
+        shown = [f"{rate:>12,.0f}" if rate else f"{'-':>12}" for rate in (ours, theirs)]
+        return f"{name:34} {' '.join(shown)} {'-':>8} {aimed}  ? not measured"
     ratio = ours / theirs
-    verdict = "" if ratio >= row.aim else "  below the aim"
-    return f"{row.name:34} {ours:>12,.0f} {theirs:>12,.0f} {ratio:>8.2f} {row.aim:>6.2f}{verdict}"
+    verdict = "" if ratio >= aim else "  below the aim"
+    return f"{name:34} {ours:>12,.0f} {theirs:>12,.0f} {ratio:>8.2f} {aimed}{verdict}".rstrip()
+
+
+def has_native() -> bool:
+    """Whether the program in C can be built; says why not."""
+    try:
+        found = build_zmq_ends()
+    except GeneratorError as error:
+        print(error)
+        return False
+    if found is None:
+        print("libzmq's headers are not here (libzmq3-dev): nothing is compared with it in C")
+    return found is not None
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -147,9 +187,12 @@ def main(words: Sequence[str] | None = None) -> int:
     print(f"{report.machine()}; medians of {options.rounds} rounds; {'; '.join(versions.values())}")
     print(f"{'messages a second':34} {'midge.zmq':>12} {'pyzmq':>12} {'ratio':>8} {'aim':>6}")
     kept: list[dict[str, Any]] = []
+    native = any(row.has_native for row in chosen) and has_native()
     for row in chosen:
-        samples, faults = measure(row, options.rounds, options.seconds)
-        print(line_of(row, medians(samples), faults), flush=True)
+        samples, faults = measure(row, options.rounds, options.seconds, native)
+        for line in (line_of, line_of_native):
+            if text := line(row, medians(samples), faults):
+                print(text, flush=True)
         kept.append({**row._asdict(), "name": row.name, "samples": samples, "faults": faults})
         report.write(path, report.document("zmq", [], libraries=versions, rows=kept))
     print(f"every sample is in {path}")

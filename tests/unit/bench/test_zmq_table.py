@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import midge.zmq
 from bench import zmq_load, zmq_table
-from bench.zmq_rows import LIBRARIES, ZmqRow, rows
+from bench.generator import ZMQ, build_zmq_ends
+from bench.zmq_rows import LIBRARIES, NATIVE, ZmqRow, rows
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -96,12 +99,61 @@ def _received(face: str, size: int, how: str) -> None:
 
 def test_a_line_has_the_ratio_and_whether_it_reaches_the_aim() -> None:
     row = ZmqRow("pub", "sync", "tcp", 100, 1.5)
-    good = zmq_table.line_of(row, {"midge.zmq": 3e6, "zmq": 1.5e6}, [])
+    good = zmq_table.line_of(row, {"midge.zmq": 3e6, "zmq": 1.5e6}, {})
     assert "PUB/SUB sync tcp 100 B" in good
     assert " 2.00 " in good
     assert "below" not in good
-    assert "below the aim" in zmq_table.line_of(row, {"midge.zmq": 2e6, "zmq": 1.5e6}, [])
-    assert "WRONG  zmq: lost" in zmq_table.line_of(row, {"midge.zmq": 2e6}, ["zmq: lost"])
+    assert "below the aim" in zmq_table.line_of(row, {"midge.zmq": 2e6, "zmq": 1.5e6}, {})
+    assert "WRONG  zmq: lost" in zmq_table.line_of(row, {"midge.zmq": 2e6}, {"zmq": "lost"})
+    assert "? not measured" in zmq_table.line_of(row, {"midge.zmq": 2e6}, {})
+
+
+def test_a_line_below_tells_of_libzmq_in_c_or_that_it_was_not_measured() -> None:
+    row = ZmqRow("push", "sync", "tcp", 16, 4.0)
+    rates = {"midge.zmq": 3e6, "zmq": 1e6, NATIVE: 4e6}
+    line = zmq_table.line_of_native(row, rates, {})
+    assert " 0.75   1.00  below the aim" in line
+    assert "? not measured" in zmq_table.line_of_native(row, {"midge.zmq": 3e6}, {})
+    assert "WRONG  libzmq in C: lost" in zmq_table.line_of_native(row, rates, {NATIVE: "lost"})
+    assert "WRONG" not in zmq_table.line_of(row, rates, {NATIVE: "lost"})
+    large = ZmqRow("push", "sync", "tcp", 1024, 2.0)
+    assert zmq_table.line_of_native(large, rates, {}).endswith(" 0.75")
+    assert zmq_table.line_of_native(large, {"midge.zmq": 3e6}, {}) == ""
+    assert zmq_table.line_of_native(ZmqRow("pub", "sync", "tcp", 16, 4.0), rates, {}) == ""
+
+
+needs_headers = pytest.mark.skipif(not ZMQ.exists(), reason="libzmq's headers are not installed")
+
+
+@needs_headers
+@pytest.mark.parametrize("size", [16, 1024, 65_536])
+def test_a_sample_in_c_counts_every_message(size: int) -> None:
+    figures = zmq_table.sample(NATIVE, ZmqRow("push", "sync", "ipc", size, 4.0), 0.002)
+    assert figures["rate"] > 0
+    assert figures["cpu_us"] > 0
+
+
+@needs_headers
+@pytest.mark.parametrize("how", ["", "lost", "doubled", "changed", "too many at the end"])
+@pytest.mark.parametrize("size", [100, 1024])
+def test_the_program_in_c_checks_what_ours_checks(tmp_path: Path, size: int, how: str) -> None:
+    messages = [*zmq_load.bodies_of(size, 2000), b"end"]
+    _damage(messages, how)
+    words = ["receive", f"ipc://{tmp_path}/socket", "1000", str(size), "1000"]
+    words.append(str(zmq_load.how_many_differ(size)))
+    command = [str(build_zmq_ends()), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        receiver.stdout.readline()
+        context = midge.zmq.Context()
+        push = context.socket(midge.zmq.PUSH)
+        push.sndhwm = 0  # it may end before it has had all
+        push.connect(words[1])
+        push.send_many(messages)
+        told = json.loads(receiver.stdout.read())
+        push.close(0)
+        context.term()
+    assert ("fault" in told) == bool(how)
 
 
 def test_a_run_keeps_every_sample_with_the_versions(tmp_path: Path) -> None:
