@@ -1,9 +1,9 @@
 """What the engine needs of whoever runs it: readiness of descriptors, timers, a turn of the loop.
 
-The engine of a socket is written once against :class:`Reactor`. Two things implement it:
-:class:`~midge.net.zeromq.epoll_reactor.EpollReactor`, which a plain thread runs when it waits, and
-:class:`~midge.net.zeromq.loop_reactor.LoopReactor`, which is an asyncio loop seen from here. Tests
-have a third one, whose clock is moved by hand.
+The engine of a socket is written once against :class:`Reactor`. It is implemented by
+:class:`~midge.net.zeromq.epoll_reactor.EpollReactor`, which whoever waits for the socket runs: a
+call of its owner, the context's thread, or an event loop, whose turn it takes when the epoll is
+readable. Tests have another one, whose clock is moved by hand.
 
 Callbacks are never called from within the call that registers them.
 """
