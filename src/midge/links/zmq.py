@@ -16,6 +16,7 @@ from midge.auth.base import ALLOW, Authorizer, Decision, Identity, Pending
 from midge.broker.link import Endpoint, Link
 from midge.broker.queue import Queue
 from midge.broker.queues import QueueError
+from midge.broker.rates import Rates, rates_of
 from midge.broker.session import Session
 from midge.config.settings import anonymous_allowed
 from midge.limits import ZMQ_REFUSED_S
@@ -56,6 +57,7 @@ class ZmqLink(Link):
         identity: as whom it came in, for who decides what it may do.
         key: the CURVE key by which it came in; ``None`` for none.
         closing: write what is queued, then close.
+        rested_until: it comes faster than its rate limit, and is not read before this.
         waiting: a decision, or room in a queue, without which nothing more of it is handled.
         path_queue: the name that the path of its WebSocket has for a queue; empty for none.
         queue: what it puts into, or takes from.
@@ -65,6 +67,7 @@ class ZmqLink(Link):
 
     __slots__ = (
         "_held_back",
+        "_rates",
         "_shut_at",
         "_ticket",
         "address",
@@ -81,6 +84,7 @@ class ZmqLink(Link):
         "place",
         "port",
         "queue",
+        "rested_until",
         "role",
         "socket_type",
         "waiting",
@@ -123,6 +127,8 @@ class ZmqLink(Link):
         self.role: Role | None = None
         self._held_back: list[Received] = []
         self._shut_at = 0.0  # it was turned away, and this is when it is told so; 0: it was not
+        self.rested_until = 0.0
+        self._rates: Rates | None = rates_of(broker.settings, now)
         self._ticket: Ticket | None = broker.deadlines.add(self)
         broker.metrics.connections += 1
 
@@ -133,7 +139,20 @@ class ZmqLink(Link):
         if self.closing or self.end_reason >= 0:
             return
         self.broker.metrics.bytes_received += len(data)
-        self.heed(self.connection.receive_data(data, now), now)
+        events = self.connection.receive_data(data, now)
+        self.heed(events, now)
+        if self._rates is not None and not self.closing:
+            messages = sum(len(one.items) for one in events if isinstance(one, ev.Messages))
+            wait_s = self._rates.take(len(data), messages, now)
+            if wait_s > 0:
+                self._rest(wait_s, now)
+
+    def _rest(self, wait_s: float, now: float) -> None:
+        """Read no more of the peer for a while."""
+        self.rested_until = now + wait_s
+        self.broker.metrics.throttled += 1
+        self.broker.hooks.throttled(self, wait_s)
+        self._ticket = self.broker.deadlines.move(self._ticket, self)
 
     def receive_eof(self, now: float, text: str = "connection closed by client") -> None:
         """The connection is gone; called once, whoever closed it."""
@@ -174,18 +193,26 @@ class ZmqLink(Link):
         """See :meth:`Link.next_deadline`."""
         if self.closing:
             return None
-        return self._shut_at or self.connection.next_deadline()
+        return self._shut_at or self.rested_until or self.connection.next_deadline()
 
     def tick(self, now: float) -> None:
-        """Heartbeats, the time limit of the handshake, the end of one that was turned away."""
+        """Heartbeats, the time limit of the handshake, the end of a rest, or of one turned away."""
         if self._shut_at:
             self.closing = self.closing or now >= self._shut_at
             return
+        if self.rested_until:
+            if self.rested_until > now:
+                return
+            self.rested_until = 0.0
+            self.connection.heard(now)  # that it was not heard was our doing
+            self.broker.released.append(self)
         self.heed(self.connection.tick(now), now)
 
     def is_held(self) -> bool:
-        """Whether it is not to be read now: for others, for a decision, or any more at all."""
-        return self.held_by is not None or self.waiting is not None or self._shut_at > 0
+        """Whether it is not to be read now: for others, a decision, its own haste, or at all."""
+        if self.held_by is not None or self.waiting is not None:
+            return True
+        return self.rested_until > 0 or self._shut_at > 0
 
     def close(self) -> None:
         """The core wants it closed; ZMTP has no goodbye."""
@@ -201,6 +228,13 @@ class ZmqLink(Link):
             self.role.rules_changed()
         elif self._shut_at:
             self.broker.ending.append(self)  # it may be let in when it comes again
+
+    def rates_changed(self, now: float) -> None:
+        """See :meth:`Link.rates_changed`."""
+        self._rates = rates_of(self.broker.settings, now)
+        if self.rested_until and self._rates is None:
+            self.rested_until = now
+            self._ticket = self.broker.deadlines.move(self._ticket, self)
 
     # -- events -------------------------------------------------------------------------------
 

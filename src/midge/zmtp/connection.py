@@ -139,11 +139,7 @@ class Connection:
         events: list[ev.Event] = []
         if self.state == CLOSED:
             return events
-        self._heard_at = now
-        heartbeat = self._heartbeat
-        if heartbeat is not None:
-            heartbeat.heard_at = now
-            heartbeat.timeout_at = heartbeat.ttl_at = None
+        self.heard(now)
         try:
             if self._handshake is not None:
                 self._shake(self._handshake, data, events)
@@ -195,6 +191,14 @@ class Connection:
         if status != ALLOWED:
             self._end(events, ev.AUTH, status, f"ZAP refused the peer with status {status}")
         return events
+
+    def heard(self, now: float) -> None:
+        """The peer has said something, or would have if anybody had listened."""
+        self._heard_at = now
+        heartbeat = self._heartbeat
+        if heartbeat is not None:
+            heartbeat.heard_at = now
+            heartbeat.timeout_at = heartbeat.ttl_at = None
 
     # -- handshake ---------------------------------------------------------------------------
 

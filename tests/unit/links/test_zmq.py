@@ -350,6 +350,84 @@ def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.Monkey
     assert asker.received() == [[b"2", b"", b"that"], [b"3", b"", b"that"]]
 
 
+def pass_time(there: World, seconds: float) -> None:
+    """As ``World.advance``, for peers that it does not know."""
+    end = there.clock.now() + seconds
+    while (due := there.broker.next_deadline()) is not None and due <= end:
+        there.clock.time_s = max(there.clock.now(), due)
+        there.broker.tick(there.clock.now())
+    there.clock.time_s = end
+
+
+def rest_until_read(there: World, peer: ZmqPeer) -> None:
+    """Let the time pass that the link rests, and read on."""
+    pass_time(there, peer.link.rested_until - there.clock.now())
+    assert peer.link in there.broker.released
+    peer.exchange()
+
+
+def test_a_peer_that_is_too_fast_is_read_later_and_loses_nothing() -> None:
+    there = World(rate_limit_messages=10)
+    push = ZmqPeer(there, "PUSH")
+    for number in range(31):
+        push.send(b"%d" % number)
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert len(queue.peek(99)) == 11  # one second's worth, and the one that overdrew
+    assert push.link.is_held()
+    assert there.broker.metrics.throttled == 1
+    rest_until_read(there, push)
+    assert [int(item.message.payload) for item in queue.peek(99)] == list(range(31))
+    assert push.link.is_held()  # they came in one piece
+    assert push.link.rested_until - there.clock.now() == pytest.approx(2.0, abs=0.1)
+    push.leave()
+    pass_time(there, 3.0)  # and nobody wakes who is gone
+
+
+def test_bytes_of_a_peer_have_a_limit_of_their_own() -> None:
+    there = World(rate_limit_bytes=1000)
+    pub, sub = ZmqPeer(there, "PUB"), ZmqPeer(there, "SUB")
+    sub.connection.subscribe(b"t")
+    sub.exchange()
+    pub.send(b"t", bytes(3000))
+    assert pub.link.rested_until - there.clock.now() == pytest.approx(2.1, abs=0.1)
+    assert len(sub.received()) == 1
+    assert not sub.link.is_held()
+    pub.send(b"t", b"later")
+    assert sub.received() == []
+    rest_until_read(there, pub)
+    assert sub.received() == [[b"t", b"later"]]
+
+
+def test_a_peer_that_has_to_rest_is_not_missed_by_its_heartbeats() -> None:
+    there = World(rate_limit_bytes=100)
+    push = ZmqPeer(there, "PUSH", heartbeat_s=1.0, heartbeat_ttl_s=2.0)
+    push.connection.send(bytes(1000))
+    push.connection.ping()  # which says how long it may be silent
+    push.exchange()
+    assert push.link.is_held()
+    pass_time(there, 8)
+    assert not push.link.closing
+    rest_until_read(there, push)
+    assert not push.link.closing
+
+
+def test_a_limit_that_is_lifted_lets_the_peer_go_on_at_once() -> None:
+    there = World(rate_limit_messages=1)
+    push = ZmqPeer(there, "PUSH")
+    for _ in range(3):
+        push.send(b"")
+    assert push.link.is_held()
+    there.settings.rate_limit_messages = 0
+    push.link.rates_changed(there.clock.now())
+    pass_time(there, 0.001)
+    assert not push.link.is_held()
+    push.exchange()
+    queue = there.broker.queues.get("jobs")
+    assert queue is not None
+    assert len(queue.peek(9)) == 3
+
+
 def test_one_cancel_ends_a_subscription_however_often_the_peer_asked_for_it() -> None:
     """SUB sockets, libzmq's too, tell each of their wishes, but only the last cancel."""
     there = World()
