@@ -16,11 +16,16 @@ from typing import Final
 from midge.broker.link import Link
 from midge.config.queue_settings import QueueSettings
 from midge.links.mqtt import MqttLink
+from midge.links.zmq import ZmqLink
+from midge.links.zmq_place import Place
 from midge.mqtt import packets as p
 from midge.mqtt.encode import encode
 from midge.mqtt.properties import Properties
 from midge.testing.pair import Peer, World
-from midge.zmtp.frames import FrameReader, encode_many
+from midge.zmtp.connection import Connection
+from midge.zmtp.frames import FrameReader, encode_many, encode_message
+from midge.zmtp.settings import Settings
+from midge.zmtp.sockets import ANY
 
 #: What is counted, and how many deliveries it makes.
 Work = tuple[Callable[[], None], int]
@@ -231,6 +236,49 @@ def zmtp_frames() -> Work:
     return work, 1000
 
 
+class ZmqStage(Stage):
+    """A broker with ZeroMQ peers of both kinds, of which only the handshake is a real one's."""
+
+    def peer(self, kind: str) -> ZmqLink:
+        """One more peer."""
+        world = self.world
+        place = Place(Settings(ANY), "jobs")
+        link = ZmqLink(world.broker, world.listener, place, "127.0.0.1", 1, 2, 1.0, bytes)
+        peer = Connection(Settings(kind), 1.0)
+        for _ in range(3):
+            link.receive_data(b"".join(peer.data_to_send()), 1.0)
+            peer.receive_data(b"".join(link.connection.data_to_send()), 1.0)
+        if kind == "SUB":
+            peer.subscribe(b"t/")
+            link.receive_data(b"".join(peer.data_to_send()), 1.0)
+        return link
+
+    def carry(self, chunk: bytes, sender: ZmqLink, receiver: ZmqLink, deliveries: int) -> Work:
+        """Send the chunk 20 times; it makes so many deliveries each time."""
+
+        def run() -> None:
+            for _ in range(20):
+                sender.receive_data(chunk, 1.0)
+                self.drain(sender)
+                self.drain(receiver)
+
+        run()  # the routes are known
+        return _checked(self, run, 20 * deliveries)
+
+
+def zmq_push_to_pull() -> Work:
+    """64 messages a write of a PUSH, through a queue to a PULL."""
+    stage = ZmqStage()
+    return stage.carry(encode_many([PAYLOAD] * 64), stage.peer("PUSH"), stage.peer("PULL"), 64)
+
+
+def zmq_pub_to_sub() -> Work:
+    """64 messages a write of a PUB, to a SUB."""
+    stage = ZmqStage()
+    chunk = encode_message([b"t/1", PAYLOAD]) * 64
+    return stage.carry(chunk, stage.peer("PUB"), stage.peer("SUB"), 64)
+
+
 def fan_out() -> Work:
     """16 messages a write, each to 100 subscribers."""
     stage = Stage()
@@ -342,6 +390,8 @@ SCENARIOS: Final[dict[str, Callable[[], Work]]] = {
         qos1_shared_group,
         shared_group,
         zmtp_frames,
+        zmq_push_to_pull,
+        zmq_pub_to_sub,
         new_topics_among_subscriptions,
         retained_stored,
         retained_fetched,
