@@ -88,8 +88,8 @@ def _about(socket: Any, event: Event, value: int) -> dict[str, str]:
     if event in _ERRNO:
         return {"why": strerror(value)}
     if event == Event.CONNECT_RETRIED:
-        errors = [one["error"] for one in socket.stats()["connecting"] if one["error"]]
-        why = {"why": strerror(errors[0])} if errors else {}
+        reasons = [one["why"] for one in socket.stats()["connecting"] if one["why"]]
+        why = {"why": reasons[0]} if reasons else {}
         return {"in": f"{value} ms", **why}
     if event == Event.HANDSHAKE_FAILED_AUTH:
         return {"why": f"refused with status {value}"}

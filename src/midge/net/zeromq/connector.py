@@ -17,6 +17,7 @@ tried before there is a wait. The pipe outlives all of that.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +63,8 @@ class Connector:
         wire: the present connection, in handshake or ready.
         stopped: it will not connect any more.
         attempts, connections: counters.
-        error: why the last attempt failed, an errno; 0 after a success.
+        error: why the last attempt failed, an errno; 0 after a success, or where it has none.
+        why: the same in words, also of a handshake; empty after a success.
     """
 
     __slots__ = (
@@ -84,6 +86,7 @@ class Connector:
         "pipe",
         "place",
         "stopped",
+        "why",
         "wire",
         "wires",
     )
@@ -106,6 +109,7 @@ class Connector:
         self.stopped = False
         self.attempts = 0
         self.error = 0
+        self.why = ""
         self.connections = 0
         options = engine.options
         self._source = source_address(place.source, options.ipv6) if place.source else None
@@ -151,6 +155,7 @@ class Connector:
 
     def _resolved(self, answer: list[Address] | OSError) -> None:
         if isinstance(answer, OSError) or not answer:
+            self.why = "the host is not known"
             self.retry_later()
             return
         self._addresses = answer
@@ -223,6 +228,7 @@ class Connector:
 
     def _round_failed(self, code: int) -> None:
         self.error = code
+        self.why = os.strerror(code)
         if self._addresses:
             self._connect_next()
         elif code == errno.ECONNREFUSED and self.engine.options.reconnect_stop & STOP_CONN_REFUSED:
@@ -278,11 +284,15 @@ class Connector:
     def succeeded(self) -> None:
         """The handshake is done: the next wait is a short one again."""
         self.error = 0
+        self.why = ""
         self._delay_s = 0.0
 
     def lost(self, failed: ev.HandshakeFailed | None) -> None:
         """The wire is gone; ``failed``: it never got ready, and why."""
         self.wire = None
+        if failed is not None:
+            self.error = 0
+            self.why = failed.text
         stop = self.engine.options.reconnect_stop
         if stop & (STOP_AFTER_DISCONNECT if failed is None else STOP_HANDSHAKE_FAILED):
             self.give_up()

@@ -4,7 +4,8 @@
 
     type            "PUSH"
     bound           endpoints that it listens at
-    connecting      endpoints that it connects to: attempts, connections, connected
+    connecting      endpoints that it connects to: attempts, connections, connected, and
+                    error (an errno) and why (words) of the last attempt, if it failed
     handshakes      accepted peers that are not ready yet
     cut_short       such that had to make room for others
     sent, received  messages, of the peers that are there now
@@ -39,6 +40,7 @@ def engine_stats(engine: SocketEngine) -> dict[str, Any]:
                 "connections": one.connections,
                 "connected": one.wire is not None and one.wire.ready,
                 "error": one.error,
+                "why": one.why,
             }
             for one in engine.endpoints.connectors
         ],

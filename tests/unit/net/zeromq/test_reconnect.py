@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 
 import pytest
@@ -46,6 +47,28 @@ def test_a_connect_that_the_socket_refuses_leaves_nothing_behind(
     with pytest.raises(SocketError) as caught:
         router.disconnect(endpoint)
     assert caught.value.errno == errno.ENOENT
+
+
+def test_a_socket_can_tell_why_its_last_attempt_failed(world: World) -> None:
+    port = free_port()
+    push = world.socket("PUSH", reconnect_interval_ms=100)
+    push.connect(f"tcp://127.0.0.1:{port}")
+    world.reactor.settle()
+    (told,) = push.stats()["connecting"]
+    assert (told["error"], told["why"]) == (errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    pub = world.socket("PUB")
+    pub.bind(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(0.1)
+    (told,) = push.stats()["connecting"]
+    assert told["error"] == 0
+    assert "PUB" in told["why"]
+    pub.close(0, lambda: None)
+    world.reactor.settle()
+    world.socket("PULL").bind(f"tcp://127.0.0.1:{port}")
+    world.reactor.advance(1)
+    (told,) = push.stats()["connecting"]
+    assert told["connected"]
+    assert (told["error"], told["why"]) == (0, "")
 
 
 def test_the_wait_stays_the_same_without_a_maximum(world: World) -> None:
