@@ -353,7 +353,14 @@ def test_the_statistics_tell_who_is_there(world: World) -> None:
     world.reactor.settle()
     there, here = push.stats(), pull.stats()
     assert there["connecting"] == [
-        {"endpoint": real, "attempts": 1, "connections": 1, "connected": True, "error": 0}
+        {
+            "endpoint": real,
+            "attempts": 1,
+            "connections": 1,
+            "connected": True,
+            "error": 0,
+            "why": "",
+        }
     ]
     assert there["sent"] == here["received"] == 3
     assert here["bound"] == [real]
