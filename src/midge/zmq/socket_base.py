@@ -244,6 +244,26 @@ class SocketBase(Quick, AttributeSetter):
         """Connect to an endpoint, now and whenever the connection breaks; see :meth:`bind`."""
         return _SocketContext(self, "connect", self._endpoint(self._core.engine.connect, addr))
 
+    def connect_peer(self, addr: str) -> int:
+        """Connect a PEER, and return the ``routing_id`` by which it can send there at once.
+
+        Raises:
+            ZMQError: ENOTSUP for another type of socket, EFAULT with IMMEDIATE set.
+        """
+        engine = self._core.engine
+        made: list[int] = []
+
+        def connect(endpoint: str) -> None:
+            if engine.type_name != "PEER":
+                raise SocketError(errno.ENOTSUP, "only PEER sockets have connect_peer")
+            if engine.options.immediate:
+                raise SocketError(errno.EFAULT, "with IMMEDIATE, a peer has no routing id yet")
+            engine.connect(endpoint)
+            made.append(int.from_bytes(engine.pattern.peers()[-1].routing_id, "big"))
+
+        self._endpoint(connect, addr)
+        return made[0]
+
     def unbind(self, addr: str) -> None:
         """Stop listening at an endpoint.
 

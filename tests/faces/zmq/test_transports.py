@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -239,3 +240,29 @@ async def test_a_radio_reaches_a_dish_by_datagrams_with_asyncio(context: Any) ->
 @pytest.mark.parametrize("name", ["ws", "wss", "udp"])
 def test_it_says_that_it_has_them(name: str) -> None:
     assert zmq.has(name)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "inproc"])
+def test_a_peer_that_connects_can_speak_first(ours: Bench, transport: str) -> None:
+    one, other = ours.socket("PEER"), ours.socket("PEER")
+    if transport == "inproc":
+        endpoint = "inproc://peer"
+        one.bind(endpoint)
+    else:
+        endpoint = f"tcp://127.0.0.1:{one.bind_to_random_port('tcp://127.0.0.1')}"
+    number = other.connect_peer(endpoint)
+    other.send(b"first", routing_id=number)
+    heard = one.recv(copy=False)
+    assert heard.bytes == b"first"
+    one.send(b"second", routing_id=heard.routing_id)
+    answer = other.recv(copy=False)
+    assert (answer.bytes, answer.routing_id) == (b"second", number)
+
+
+def test_what_is_no_peer_has_no_routing_id_to_connect_by(ours: Bench) -> None:
+    with pytest.raises(ours.zmq.ZMQError) as caught:
+        ours.socket("DEALER").connect_peer("tcp://127.0.0.1:1")
+    assert caught.value.errno == ours.zmq.Errno.ENOTSUP
+    with pytest.raises(ours.zmq.ZMQError) as caught:
+        ours.socket("PEER", immediate=1).connect_peer("tcp://127.0.0.1:1")
+    assert caught.value.errno == errno.EFAULT
