@@ -10,16 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import report
-from bench.brokers import ROOT, Broker, compiled, midge, mosquitto
+from bench.brokers import COMPILED, Broker, compiled, midge, mosquitto
 from bench.generator import GeneratorError, WrongError, build
 from bench.measure import NotOffered, sample
 from bench.peers import peers
 from bench.rows import ROWS, Row
 
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.3
-
-#: Where ``make compiled`` puts a midge.
-COMPILED = ROOT / "build" / "compiled"
 
 
 def broker_of(text: str) -> Broker:

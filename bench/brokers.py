@@ -23,6 +23,8 @@ from bench import processes
 from tests.process import free_port
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+#: Where ``make compiled`` puts a midge.
+COMPILED: Final = ROOT / "build" / "compiled"
 
 #: The same for every broker. No Nagle delay, because with it windowed traffic measures a timer;
 #: limits so wide that no row has to drop or to wait for one; and no log on the way of a connection.

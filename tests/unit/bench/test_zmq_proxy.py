@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ def test_a_side_that_is_wrong_is_told_in_its_line_and_the_others_are_measured(
         return 1.5
 
     monkeypatch.setattr(zmq_proxy, "by_midge", wrong)
+    monkeypatch.setattr(zmq_proxy, "COMPILED", Path("/nowhere"))
     monkeypatch.setattr(zmq_proxy, "by_proxy", lambda workers: 2.0 if workers == 1 else 1.0)
     assert zmq_proxy.main(["--rounds", "2"]) == 1
     one, eight, many = capsys.readouterr().out.splitlines()[2:]
