@@ -33,13 +33,16 @@ class Sender(Role):
 
     Attributes:
         allowed_topics: where the rules are known to let it publish.
+        queue: the named queue that its last message was for, if it was for one.
     """
 
-    __slots__ = ("allowed_topics",)
+    __slots__ = ("_queue_topic", "allowed_topics", "queue")
 
     def __init__(self, link: ZmqLink, session: Session, outbox: ZmqOutbox) -> None:
         super().__init__(link, session, outbox)
         self.allowed_topics: set[str] = set()
+        self.queue: Queue | None = None
+        self._queue_topic = ""
 
     def rules_changed(self) -> None:
         """See :meth:`Role.rules_changed`."""
@@ -128,16 +131,27 @@ class Sender(Role):
             # What comes faster than the disk would be collected in memory without end.
             link.wait_for(keeper.wait(), lambda made, now: self.route(message, now))
             return
-        name = queue_name(message.topic)
-        if name is not None and broker.queues.get(name) is None:
-            try:
-                broker.queues.need(name)
-            except QueueError:
-                link.drop("no such queue")
-                return
+        if message.topic.startswith(QUEUE_PREFIX) and not self._has_queue(message.topic):
+            link.drop("no such queue")
+            return
         broker.router.publish(message, self.session, now)
         if broker.router.crowded is not None:
             link.hold(broker.router.crowded)
+
+    def _has_queue(self, topic: str) -> bool:
+        """Whether there is the queue that a topic names, if it names one; it is made if need be."""
+        queue = self.queue
+        if queue is not None and not queue.closed and self._queue_topic == topic:
+            return True
+        name = queue_name(topic)
+        if name is None:
+            return True
+        try:
+            self.queue = self.broker.queues.need(name)
+        except QueueError:
+            return False
+        self._queue_topic = topic
+        return True
 
 
 class Publisher(Sender):
