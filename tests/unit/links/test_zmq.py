@@ -337,6 +337,55 @@ def test_workers_wait_for_who_does_not_read_its_replies_and_later_they_are_dropp
     assert asker.received() == [[b"again", b"", b"that"]]
 
 
+@pytest.mark.parametrize("kind", ["PUB", "XPUB"])
+def test_who_publishes_waits_for_a_subscriber_that_is_behind_and_is_read_again(kind: str) -> None:
+    there, payload = World(), bytes(10_000)
+    reader, publisher = ZmqPeer(there, "SUB"), ZmqPeer(there, kind)
+    reader.connection.subscribe(b"home/")
+    reader.exchange()
+    outbox = reader.link.session.outbox  # type: ignore[union-attr]
+    count = 3 * OUTBOX_HOLD_BYTES // len(payload)
+    for number in range(count):
+        publisher.send(b"home/%d" % number, payload)
+    assert publisher.link.held_by is outbox
+    assert publisher.link.is_held()
+    assert OUTBOX_HOLD_BYTES < outbox.used < OUTBOX_HOLD_BYTES + 2 * len(payload)
+    there.broker.released.clear()
+    topics: list[bytes] = []
+    for _ in range(count):  # it is held again as often as the reader is behind again
+        topics += [topic for topic, _ in reader.received()]
+        outbox.written(there.clock.now())
+        if publisher.link not in there.broker.released:
+            break
+        there.broker.released.clear()
+        publisher.exchange()
+    assert topics == [b"home/%d" % number for number in range(count)]
+    assert not publisher.link.is_held()
+    assert not publisher.connection.data_to_send()
+    assert there.broker.metrics.dropped_slow == outbox.dropped == 0
+
+
+def test_who_publishes_waits_for_a_subscriber_only_for_so_long() -> None:
+    there, payload = World(), bytes(10_000)
+    reader, publisher = ZmqPeer(there, "SUB"), ZmqPeer(there, "PUB")
+    reader.connection.subscribe(b"home/")
+    reader.exchange()
+    count = 3 * OUTBOX_HOLD_BYTES // len(payload)
+    for _ in range(count):
+        publisher.send(b"home/door", payload)
+    there.clock.time_s += HOLD_MAX_S - 0.1
+    there.broker.tick(there.clock.now())
+    assert publisher.link.is_held()
+    there.clock.time_s += 0.2
+    there.broker.tick(there.clock.now())
+    assert publisher.link in there.broker.released
+    publisher.exchange()
+    assert not publisher.link.is_held()
+    dropped = there.broker.metrics.dropped_slow
+    assert dropped > 0
+    assert len(reader.received()) + dropped == count
+
+
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()
