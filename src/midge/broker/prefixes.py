@@ -50,16 +50,17 @@ class PrefixSubscriptions:
             else:
                 del self._lengths[len(prefix)]
 
-    def match(self, topic: bytes) -> list[Subscription]:
-        """One subscription of each session that wants a prefix of ``topic``.
+    def match(self, frame: bytes, hidden: bool) -> list[Subscription]:
+        """One subscription of each session that wants a prefix of ``frame``.
 
-        Topics that begin with ``$`` are only for prefixes that do.
+        Args:
+            frame: the topic as subscribers get it (:func:`midge.topics.frames.frame_of`).
+            hidden: it begins with ``$``, so that it is only for prefixes that do.
         """
         found: dict[Session, Subscription] = {}
-        hidden = topic.startswith(b"$")
         for length in self._lengths:
-            if length <= len(topic) and (length or not hidden):
-                wanted = self._by_prefix.get(topic[:length])
+            if length <= len(frame) and (length or not hidden):
+                wanted = self._by_prefix.get(frame[:length])
                 if wanted is not None:
                     found.update(wanted)
         return list(found.values())

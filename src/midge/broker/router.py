@@ -28,6 +28,7 @@ from midge.message import Message
 from midge.mqtt.packets import SubscribeTo
 from midge.store.journal import Journal
 from midge.topics.filters import queue_name
+from midge.topics.frames import frame_of
 from midge.topics.names import check_topic
 
 if TYPE_CHECKING:
@@ -188,7 +189,8 @@ class Router:
             self.forget_routes()
         subscriptions = self.subscriptions.match(topic)
         if self.prefixes.count and not topic.startswith(_NOT_FOR_PREFIXES):
-            subscriptions = subscriptions + self.prefixes.match(key)
+            hidden = topic.startswith("$")
+            subscriptions = subscriptions + self.prefixes.match(frame_of(topic), hidden)
         groups = self.subscriptions.match_groups(topic)
         kept_out = NOBODY
         if self.authorizer is not None:

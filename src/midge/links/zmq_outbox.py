@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 from midge.broker.delivery import ZMTP, Delivery
 from midge.broker.outbox import Outbox
 from midge.limits import OUTBOX_BYTES_MAX, OUTBOX_HOLD_BYTES
-from midge.links.zmq_mapping import body_of, frame_of, properties_frame
+from midge.links.zmq_mapping import body_of, properties_frame
+from midge.topics.frames import frame_of
 from midge.zmtp.frames import encode_message
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from midge.broker.queues import QueueError
 from midge.broker.router import REPLY_PREFIX
 from midge.errors import MidgeError
 from midge.limits import SUBSCRIPTIONS_MAX
-from midge.links.zmq_mapping import payload_of, read_properties, topic_of
+from midge.links.zmq_mapping import payload_of, read_properties
 from midge.links.zmq_role import Role
 from midge.message import Message
 from midge.mqtt import properties as props
 from midge.topics.filters import QUEUE_PREFIX, queue_name
+from midge.topics.frames import topic_of
 from midge.topics.names import is_topic
 
 if TYPE_CHECKING:

@@ -386,6 +386,22 @@ def test_who_publishes_waits_for_a_subscriber_only_for_so_long() -> None:
     assert len(reader.received()) + dropped == count
 
 
+def test_a_prefix_is_one_of_the_frame_that_the_publisher_sent() -> None:
+    there = World()
+    peers = {prefix: ZmqPeer(there, "SUB") for prefix in (b"", b"a+", b"\xff\x00", b"$", b"%zmq/")}
+    for prefix, peer in peers.items():
+        peer.connection.subscribe(prefix)
+        peer.exchange()
+    publisher = ZmqPeer(there, "PUB")
+    frames = [b"a+b", b"\xff\x00\x01", b"$\x00", b"%zmq/x", b"%zmq", b""]
+    for frame in frames:
+        publisher.send(frame, b"x")
+    got = {prefix: [topic for topic, _ in peer.received()] for prefix, peer in peers.items()}
+    assert got == {
+        prefix: [frame for frame in frames if frame.startswith(prefix)] for prefix in peers
+    }
+
+
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()

@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from midge.errors import TopicError
 from midge.links.zmq_mapping import (
     FRAMES,
-    MARK,
     body_of,
-    frame_of,
     payload_of,
     properties_frame,
     read_properties,
-    topic_of,
 )
 from midge.message import Message
 from midge.mqtt.properties import Properties
+from midge.topics.frames import MARK, frame_of, topic_of
 from midge.topics.names import check_topic
 
 MARKED = st.text("%zmq/2Bab+é", max_size=8).map(lambda rest: MARK + rest)
