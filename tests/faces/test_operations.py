@@ -213,6 +213,7 @@ def test_files_that_the_broker_makes_belong_to_the_user(tmp_path: Path) -> None:
     assert not (place / "pid").exists()
 
 
+@pytest.mark.source_only("it copies the package alone, without the library of what is compiled")
 @root_only
 def test_a_user_that_cannot_read_midge_is_told_so(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 from unittest import mock
 
+import pytest
+
 import midge
 from midge.cli import version
 from midge.topics import names
@@ -79,6 +81,7 @@ def test_what_derives_from_a_compiled_class_is_compiled_too_or_the_class_allows_
                 assert {base.__name__ for base in bases} <= allowed, found
 
 
+@pytest.mark.source_only("it pretends to be other packages")
 def test_a_package_says_whether_it_is_compiled(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "midge", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -13,6 +13,7 @@ from tests.packaging.wheels import PIP, PROJECT, build, modules, run, sdist
 #: Modules that are all about an extra's library, and what that is. Nobody imports them before.
 EXTRAS = {
     "midge.net.websocket": "wsproto",
+    "midge.net.zws": "wsproto",
     "midge.net.zeromq.ws_session": "wsproto",
     "midge.net.zeromq.ws_wire": "wsproto",
     "midge.zmq.green": "gevent",

@@ -697,6 +697,7 @@ def small_packets(monkeypatch: pytest.MonkeyPatch) -> int:
     return most
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @pytest.mark.parametrize("qos", [0, 1])
 def test_a_message_that_no_packet_can_hold_goes_to_the_dead_letters(
     small_packets: int, qos: int
@@ -714,6 +715,7 @@ def test_a_message_that_no_packet_can_hold_goes_to_the_dead_letters(
     assert len(letter.message.payload) == small_packets
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_a_message_that_is_too_large_with_the_number_of_its_deliveries_goes_there_too(
     small_packets: int,
 ) -> None:
@@ -733,6 +735,7 @@ def test_a_message_that_is_too_large_with_the_number_of_its_deliveries_goes_ther
     assert not other.link.session.outbox.outgoing.waiting  # type: ignore[union-attr]
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 @pytest.mark.parametrize("aliases", [0, 5])
 def test_what_is_too_large_for_one_receiver_the_others_get(
     small_packets: int, aliases: int
@@ -754,6 +757,7 @@ def test_what_is_too_large_for_one_receiver_the_others_get(
     assert world.broker.metrics.dropped_too_large == 1
 
 
+@pytest.mark.source_only("its consumer derives from a compiled class")
 def test_a_message_that_cannot_be_given_for_a_fault_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

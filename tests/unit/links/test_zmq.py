@@ -402,6 +402,7 @@ def test_a_prefix_is_one_of_the_frame_that_the_publisher_sent() -> None:
     }
 
 
+@pytest.mark.source_only("it replaces what compiled code does not look up again")
 def test_of_too_many_requests_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("midge.links.zmq_requests.ZMQ_REQUESTS_MAX", 2)
     there = with_queue()

@@ -394,6 +394,7 @@ async def test_messages_are_kept_for_who_was_away_at_a_restart_by_the_rules_of_a
     assert not house.may("bob", "a", "")
 
 
+@pytest.mark.source_only("its guests derive from a compiled class")
 async def test_a_reload_shows_out_zeromq_peers_as_well(house: House) -> None:
     class Guest(Link):
         __slots__ = ("identity",)
