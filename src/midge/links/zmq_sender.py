@@ -158,7 +158,13 @@ class Sender(Role):
 class Publisher(Sender):
     """A PUB or XPUB."""
 
-    __slots__ = ()
+    # The frame of its last message to a topic, and that: often the next one's as well.
+    __slots__ = ("_last_frame", "_last_topic")
+
+    def __init__(self, link: ZmqLink, session: Session, outbox: ZmqOutbox) -> None:
+        super().__init__(link, session, outbox)
+        self._last_frame = b""
+        self._last_topic = ""
 
     def take(self, item: Received, now: float) -> None:
         """See :meth:`Role.take`: the first frame is the topic."""
@@ -168,13 +174,17 @@ class Publisher(Sender):
         except MidgeError:
             self.link.drop("bad properties")
             return
-        topic = topic_of(frames[0])
-        if not is_topic(topic):
-            self.link.drop("topic too long")  # in the spelling of a frame that is none
-            return
-        if topic[0] == "$" and queue_name(topic) is None and not topic.startswith(REPLY_PREFIX):
-            self.link.drop("not to publish to")
-            return
+        topic = self._last_topic
+        if not topic or frames[0] != self._last_frame:
+            topic = topic_of(frames[0])
+            if not is_topic(topic):
+                self.link.drop("topic too long")  # in the spelling of a frame that is none
+                return
+            if topic[0] == "$" and queue_name(topic) is None and not topic.startswith(REPLY_PREFIX):
+                self.link.drop("not to publish to")
+                return
+            self._last_frame = frames[0]
+            self._last_topic = topic
         self.submit(self.message(topic, frames[1:], given), now)
 
 
