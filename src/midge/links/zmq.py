@@ -31,6 +31,7 @@ from midge.links.zmq_sender import Publisher, Pusher
 from midge.zmtp import events as ev
 from midge.zmtp.connection import Connection
 from midge.zmtp.metadata import find_property
+from midge.zmtp.settings import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +255,12 @@ class ZmqLink(Link):
             elif isinstance(event, ev.Ready):
                 self._ready(event, now)
             elif isinstance(event, ev.HandshakeFailed):
-                self._refuse(self.end_text or event.text)
+                if event.kind == ev.AUTH and self.connection.settings.mechanism == NULL:
+                    # Its READY is on the way: closed now, the connection would be reset, and the
+                    # peer would come again at once because it never saw the word for no.
+                    self._turn_away(self.end_text or event.text, now)
+                else:
+                    self._refuse(self.end_text or event.text)
             elif isinstance(event, ev.Closed):
                 self.end_text = event.text
                 self.closing = True
@@ -268,10 +274,10 @@ class ZmqLink(Link):
         self.closing = True
 
     def _turn_away(self, text: str, now: float) -> None:
-        """It may come in, and there is nothing for it here.
+        """There is nothing for it here, and it would come again as soon as it is closed, for ever.
 
-        Its handshake is done, so there is no word of ZMTP by which it would give up: it comes again
-        as soon as its connection is closed, for ever. So that takes a while.
+        Where its handshake is done there is no word of ZMTP by which it would give up. So that
+        takes a while.
         """
         self._refuse(text)
         self.closing = False

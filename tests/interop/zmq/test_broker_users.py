@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import zmq
 import zmq.auth
+from zmq.utils.monitor import recv_monitor_message
 
 from midge.client import sync
 from midge.errors import OperationTimeout
@@ -105,6 +106,29 @@ def test_plain_asks_the_password_file_and_the_rules(tmp_path: Path, peers: Peers
         peers.socket(zmq.PUSH, endpoint, **bob).send(b"a job")
         assert peers.socket(zmq.PULL, endpoint, **bob).recv() == b"a job"
         assert "elsewhere" in broker.log()  # and which rule refused it
+
+
+@pytest.mark.parametrize("mechanism", ["null", "plain"])
+def test_who_is_not_let_in_is_told_so_and_gives_up(
+    tmp_path: Path, peers: Peers, mechanism: str
+) -> None:
+    port = free_port()
+    extra = (
+        f"allow_anonymous false\nlistener {port} 127.0.0.1\nprotocol zmtp\nzmtp_queue jobs\n"
+        f"zmtp_mechanism {mechanism}\n"
+    )
+    kinds = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_CONNECT_RETRIED
+    with BrokerProcess(tmp_path, extra) as broker, peers.context.socket(zmq.PULL) as stranger:
+        if mechanism == "plain":
+            stranger.plain_username, stranger.plain_password = b"eve", b"guess"
+        with stranger.get_monitor_socket(kinds) as monitor:
+            stranger.connect(f"tcp://127.0.0.1:{port}")
+            assert monitor.poll(TIMEOUT_MS)
+            event = recv_monitor_message(monitor)
+            assert (event["event"], event["value"]) == (zmq.EVENT_HANDSHAKE_FAILED_AUTH, 400)
+            assert not monitor.poll(500)  # it would come again after a fifth of that
+            stranger.disable_monitor()
+        assert broker.log().count("refused") == 1
 
 
 def test_curve_lets_in_users_by_their_keys(tmp_path: Path, peers: Peers) -> None:

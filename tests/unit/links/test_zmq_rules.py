@@ -88,10 +88,16 @@ READER = "user reader\ntopic read #\ntopic read $SYS/#\ntopic read $reply/#\n"
 
 def test_nobody_without_a_name_comes_in_where_such_are_not_let_in() -> None:
     there = World(authenticator=AuthenticatorChain([Door()]), allow_anonymous=False)
-    assert ZmqPeer(there, "PUB").link.closing
-    assert not ZmqPeer(there, "PUB", "bob").link.closing
+    refused = ZmqPeer(there, "PUB").link
+    assert (refused.role, refused.end_reason) == (None, 0x87)
+    assert refused.is_held()
+    there.advance(ZMQ_REFUSED_S - 0.1)  # closed at once, it would not see that it was refused
+    assert not refused.closing
+    there.advance(0.2)
+    assert refused.closing
+    assert ZmqPeer(there, "PUB", "bob").link.role is not None
     open_house = World(authenticator=AuthenticatorChain([Door()]), allow_anonymous=True)
-    assert not ZmqPeer(open_house, "PUB").link.closing
+    assert ZmqPeer(open_house, "PUB").link.role is not None
 
 
 def test_new_rules_count_at_once_for_what_a_pub_sends() -> None:
